@@ -1,0 +1,21 @@
+// Random numbers that others must not guess (keys, incarnations), and mixing for hash tables.
+#pragma once
+
+#include <cstdint>
+
+namespace holdfast {
+
+/// 64 bits from the kernel's generator, never 0. Stops the process where the kernel has none (before
+/// Linux 3.17).
+std::uint64_t random_u64() noexcept;
+
+/// A bijective mix of all 64 bits (the finalizer of MurmurHash3, variant 13 of David Stafford).
+constexpr std::uint64_t mix64(std::uint64_t x) noexcept {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9ULL;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+}  // namespace holdfast

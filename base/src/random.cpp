@@ -1,0 +1,16 @@
+#include "holdfast/base/random.h"
+
+#include <sys/random.h>
+
+#include "holdfast/base/check.h"
+
+namespace holdfast {
+
+std::uint64_t random_u64() noexcept {
+  std::uint64_t value = 0;
+  while (value == 0)
+    HOLDFAST_CHECK(getrandom(&value, sizeof value, 0) == sizeof value, "the kernel gave no random bytes");
+  return value;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,39 @@
+// Fabric on libfabric (https://ofiwg.github.io/libfabric/), for any provider with FI_EP_RDM, FI_RMA, FI_MSG.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/clock.h"
+#include "holdfast/base/result.h"
+#include "holdfast/fabric/fabric.h"
+
+namespace holdfast::fabric {
+
+struct OfiOptions {
+  /// Provider by libfabric's name ("net", "tcp", "verbs;ofi_rxm"); empty: the best one found.
+  std::string provider;
+  /// Fabric domain, network interface or local address to use; empty: the best one (never loopback while
+  /// another interface is up, unless nothing else works).
+  std::string interface;
+};
+
+/// One provider that was looked at, for `holdfast doctor` and for the log.
+struct OfiCandidate {
+  FabricInfo info;
+  bool usable = false;
+  std::string reason;  ///< why it was chosen or passed over
+};
+
+/// Chooses a provider and opens it. Order: RDMA-capable (verbs, efa, cxi, psm3, psm2, psm), then `net` or
+/// `tcp` with the xnet protocol, then `tcp;ofi_rxm`. A fall-back to TCP is logged as a warning where RDMA
+/// hardware is present, else at info; FabricInfo::reason always says it. Errors: unsupported (no provider
+/// fits, or the one asked for is not there; lists what is), denied, system.
+Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock& clock = real_clock());
+
+/// All candidates in order of preference, without opening one.
+Result<std::vector<OfiCandidate>> probe_ofi(const OfiOptions& options);
+
+}  // namespace holdfast::fabric

@@ -1,0 +1,137 @@
+// A member's own memory: one segment per NUMA node, bound to the node, on the largest pages to be had.
+// Only the owner writes it. What it got is reported exactly; a fallback is never silent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/base/file.h"
+#include "holdfast/base/result.h"
+#include "holdfast/base/units.h"
+#include "holdfast/numa/topology.h"
+
+namespace holdfast::numa {
+
+enum class Pages : std::uint8_t { base, transparent, huge_2m, huge_1g };
+std::string_view to_string(Pages pages) noexcept;  ///< "base", "transparent", "2MiB", "1GiB"
+
+/// The largest pages to try for; smaller ones follow in order (1 GiB, 2 MiB, transparent, base).
+struct PagePolicy {
+  enum class Demand : std::uint8_t {
+    prefer,   ///< take the next smaller pages where there are none, and report it
+    require,  ///< fail with `unsupported` where there are none, saying how to reserve them
+  };
+  Pages largest = Pages::huge_1g;
+  Demand demand = Demand::prefer;
+
+  /// Reads "prefer:1GiB", "require:2MiB", "transparent", "base". Errors: invalid.
+  static Result<PagePolicy> parse(std::string_view text);
+};
+
+struct ArenaOptions {
+  /// Bytes over all nodes together, split evenly, each segment rounded up to its page size.
+  /// Bound: at most the memory of the machine (or of the cgroup); more is `invalid`.
+  std::uint64_t bytes = 1ULL << 30;
+  /// Nodes to lie on; empty: all nodes with memory.
+  std::vector<NodeId> nodes;
+  PagePolicy pages;
+  enum class Prefault : std::uint8_t {
+    background,  ///< threads bound to each node touch the pages while the arena is used already
+    none,        ///< pages come at first touch
+  };
+  Prefault prefault = Prefault::background;
+  /// Threads a node for prefaulting; bound 1 to 64.
+  unsigned prefault_threads = 2;
+};
+
+/// What a segment got.
+struct SegmentReport {
+  NodeId asked;  ///< node that was asked for
+  std::uint64_t bytes = 0;
+  Pages pages = Pages::base;           ///< what was got
+  bool bound = false;                  ///< the kernel took the binding to `asked`
+  std::uint64_t bytes_prefaulted = 0;  ///< so far
+  std::string note;                    ///< why it is not what was asked for, and the fix; empty if it is
+};
+
+/// One contiguous mapping. Readable and writable by the owner only.
+struct Segment {
+  std::byte* base = nullptr;
+  std::uint64_t bytes = 0;
+  std::uint64_t first = 0;  ///< where it begins in the arena's linear space (see Arena)
+  NodeId node;
+  int fd = -1;  ///< a descriptor others can map, for reading only; owned by the arena
+};
+
+/// The segments lie one after the other in a linear space of offsets: segment i covers
+/// [first, first + bytes). An offset names a byte of the arena for everybody, whatever address it is mapped
+/// at.
+class Arena {
+ public:
+  /// Errors: invalid (0 bytes, larger than the machine, unknown node, node without memory), unsupported
+  /// (required pages are not there; the detail names the sysctl), denied, system.
+  /// Returns before pages are touched; background prefault goes on until destroyed.
+  static Result<std::unique_ptr<Arena>> create(const Topology& topology, const ArenaOptions& options);
+  ~Arena();  ///< stops prefaulting and unmaps
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  std::span<const Segment> segments() const noexcept;
+  std::uint64_t bytes() const noexcept;  ///< of all segments
+  /// The owner's address of an offset in the linear space; `offset` must be less than bytes().
+  std::byte* at(std::uint64_t offset) const noexcept;
+  std::vector<SegmentReport> report() const;
+  /// Waits until background prefaulting has ended; at once where there is none.
+  void wait_prefaulted() const;
+
+ private:
+  struct Impl;
+  explicit Arena(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Somebody else's segment, mapped for reading only.
+class ReadOnlyMapping {
+ public:
+  /// Takes a descriptor received from the owner. Errors: invalid (it is shorter than `bytes`), system.
+  static Result<ReadOnlyMapping> map(const File& file, std::uint64_t bytes);
+  ReadOnlyMapping() = default;
+  ReadOnlyMapping(ReadOnlyMapping&& other) noexcept;
+  ReadOnlyMapping& operator=(ReadOnlyMapping&& other) noexcept;
+  ~ReadOnlyMapping();
+
+  const std::byte* base() const noexcept { return base_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  const std::byte* base_ = nullptr;
+  std::uint64_t bytes_ = 0;
+};
+
+/// A small private-or-shared memfd region that this process writes and others may map for reading
+/// (ledgers, for example): base pages, not bound, zeroed.
+class SharedRegion {
+ public:
+  /// `name` shows in /proc/PID/maps. Errors: system.
+  static Result<SharedRegion> create(std::string_view name, std::uint64_t bytes);
+  SharedRegion() = default;
+  SharedRegion(SharedRegion&& other) noexcept;
+  SharedRegion& operator=(SharedRegion&& other) noexcept;
+  ~SharedRegion();
+
+  std::byte* base() const noexcept { return base_; }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+  int fd() const noexcept { return file_.get(); }
+
+ private:
+  File file_;
+  std::byte* base_ = nullptr;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace holdfast::numa
