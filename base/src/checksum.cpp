@@ -1,30 +1,36 @@
 #include "holdfast/base/checksum.h"
 
-#include <isa-l/crc64.h>
-
-#include <cstring>
-
 #include "holdfast/base/check.h"
+#include "src/checksum_kernel.h"
 
 namespace holdfast {
 namespace {
-// Small enough to stay in a core's second-level cache between the copy and the checksum.
-constexpr std::size_t kPiece = 64 * 1024;
+
+const ChecksumKernel& choose() noexcept {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") != 0 && avx2_checksum_kernel() != nullptr) return *avx2_checksum_kernel();
+#endif
+  return kKernel;
+}
+
+// Chosen when the library is loaded, so that a call costs no look at a guard.
+const ChecksumKernel& kernel = choose();
+
 }  // namespace
 
 std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) noexcept {
-  return crc64_ecma_refl(seed, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  return kernel.sum(bytes.data(), bytes.size(), seed);
 }
 
-std::uint64_t copy_and_checksum(std::span<std::byte> to, std::span<const std::byte> from) noexcept {
-  HOLDFAST_CHECK(to.size() == from.size(), "copy_and_checksum needs equal sizes");
-  std::uint64_t sum = 0;
-  for (std::size_t at = 0; at < from.size(); at += kPiece) {
-    const std::size_t n = from.size() - at < kPiece ? from.size() - at : kPiece;
-    std::memcpy(to.data() + at, from.data() + at, n);
-    sum = checksum(to.subspan(at, n), sum);
-  }
-  return sum;
+std::uint64_t copy_and_checksum(std::span<std::byte> to, std::span<const std::byte> from, CopyMode mode,
+                                std::uint64_t seed) noexcept {
+  HOLDFAST_CHECK(to.size() == from.size(), "a copy needs equal sizes");
+  return kernel.copy_and_sum(to.data(), from.data(), from.size(), mode, seed);
+}
+
+void copy_bytes(std::span<std::byte> to, std::span<const std::byte> from, CopyMode mode) noexcept {
+  HOLDFAST_CHECK(to.size() == from.size(), "a copy needs equal sizes");
+  kernel.copy(to.data(), from.data(), from.size(), mode);
 }
 
 }  // namespace holdfast

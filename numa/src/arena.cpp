@@ -1,1 +1,182 @@
-// Filled in by the next commits.
+#include "holdfast/numa/arena.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "holdfast/base/check.h"
+#include "placement.h"
+#include "prefault.h"
+#include "segment_memory.h"
+#include "system_files.h"
+
+namespace holdfast::numa {
+namespace {
+
+constexpr std::string_view kOperation = "Arena::create";
+constexpr unsigned kMostPrefaultThreads = 64;
+
+/// The nodes to lie on, checked.
+Result<std::vector<NodeId>> choose_nodes(const Topology& topology, const ArenaOptions& options) {
+  std::vector<NodeId> nodes = options.nodes;
+  if (nodes.empty()) {
+    for (const Node& node : topology.nodes()) {
+      if (node.memory_bytes > 0) nodes.push_back(node.id);
+    }
+    if (nodes.empty()) return fail(Code::invalid, kOperation, "the topology has no node with memory");
+    return nodes;
+  }
+  for (auto at = nodes.begin(); at != nodes.end(); ++at) {
+    const Node* const node = topology.find(*at);
+    if (node == nullptr) {
+      return fail(Code::invalid, kOperation,
+                  fmt::format("there is no node {}, or this process may not use it; see `lstopo`", at->value));
+    }
+    if (node->memory_bytes == 0) {
+      return fail(Code::invalid, kOperation, fmt::format("node {} has no memory; see `lstopo`", at->value));
+    }
+    if (std::find(nodes.begin(), at, *at) != at) {
+      return fail(Code::invalid, kOperation, fmt::format("node {} is named twice", at->value));
+    }
+  }
+  return nodes;
+}
+
+/// Refuses what cannot fit even into an idle machine.
+Status check_size(const ArenaOptions& options, const SystemFiles& system) {
+  if (options.bytes == 0) return fail(Code::invalid, kOperation, "an arena of 0 bytes can hold nothing");
+  const MemoryLimit limit = system.memory_limit();
+  if (options.bytes > limit.bytes) {
+    return fail(Code::invalid, kOperation,
+                fmt::format("an arena of {} is larger than {}, which has {}", format_bytes(options.bytes),
+                            limit.source, format_bytes(limit.bytes)));
+  }
+  return {};
+}
+
+Status check_node_size(NodeId node, std::uint64_t bytes, const SystemFiles& system) {
+  const auto total = system.node_total(node);
+  if (!total || bytes <= *total) return {};
+  return fail(Code::invalid, kOperation,
+              fmt::format("a segment of {} is larger than node {}, which has {}; use more nodes or a smaller arena",
+                          format_bytes(bytes), node.value, format_bytes(*total)));
+}
+
+/// What prefaulting leaves alone: enough that the machine does not start to swap or kill.
+std::uint64_t memory_to_keep(const SystemFiles& system) {
+  constexpr std::uint64_t kLeast = 64_MiB;
+  constexpr std::uint64_t kShare = 32;
+  return std::max(kLeast, system.memory_limit().bytes / kShare);
+}
+
+}  // namespace
+
+struct Arena::Impl {
+  std::vector<Segment> segments;
+  std::vector<SegmentMemory> memory;  // as segments
+  std::uint64_t bytes = 0;
+  // Last: its threads touch the memory above, so it goes first.
+  std::unique_ptr<Prefault> prefault;
+};
+
+Arena::Arena(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Arena::~Arena() = default;
+
+Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const ArenaOptions& options) {
+  const SystemFiles system;
+  HOLDFAST_DO(check_size(options, system));
+  if (options.prefault_threads < 1 || options.prefault_threads > kMostPrefaultThreads) {
+    return fail(Code::invalid, kOperation,
+                fmt::format("{} prefault threads a node; use 1 to {}", options.prefault_threads, kMostPrefaultThreads));
+  }
+  HOLDFAST_TRY(const std::vector<NodeId> nodes, choose_nodes(topology, options));
+
+  auto impl = std::make_unique<Impl>();
+  std::vector<PrefaultPart> parts;
+  for (const NodeId node : nodes) {
+    SegmentRequest request;
+    request.node = node;
+    request.bytes = (options.bytes + nodes.size() - 1) / nodes.size();
+    request.pages = options.pages;
+    request.machine =
+        topology.is_this_machine() ? SegmentRequest::Machine::this_one : SegmentRequest::Machine::described;
+    if (topology.is_this_machine()) HOLDFAST_DO(check_node_size(node, request.bytes, system));
+    HOLDFAST_TRY(SegmentMemory memory, make_segment_memory(request, system));
+
+    const Mapping& mapping = memory.memory.mapping;
+    Segment segment;
+    segment.base = mapping.base();
+    segment.bytes = mapping.bytes();
+    segment.first = impl->bytes;
+    segment.node = node;
+    segment.fd = memory.memory.file.get();
+    PrefaultPart part;
+    part.base = segment.base;
+    part.bytes = segment.bytes;
+    part.page_bytes = memory.page_bytes;
+    part.node = node;
+    part.cpus = topology.find(node)->cpus;
+    const bool reserved = memory.pages == Pages::huge_2m || memory.pages == Pages::huge_1g;
+    part.supply = reserved ? PrefaultPart::Supply::reserved : PrefaultPart::Supply::watched;
+    parts.push_back(std::move(part));
+    impl->bytes += segment.bytes;
+    impl->segments.push_back(segment);
+    impl->memory.push_back(std::move(memory));
+  }
+  if (options.prefault == ArenaOptions::Prefault::background) {
+    PrefaultOptions how;
+    how.threads_per_part = options.prefault_threads;
+    how.keep_free_bytes = memory_to_keep(system);
+    impl->prefault = std::make_unique<Prefault>(std::move(parts), how, system);
+  }
+  return std::unique_ptr<Arena>(new Arena(std::move(impl)));
+}
+
+std::span<const Segment> Arena::segments() const noexcept { return impl_->segments; }
+
+std::uint64_t Arena::bytes() const noexcept { return impl_->bytes; }
+
+std::byte* Arena::at(std::uint64_t offset) const noexcept {
+  HOLDFAST_CHECK(offset < impl_->bytes, "an offset lies within the arena");
+  const std::vector<Segment>& segments = impl_->segments;
+  // All but one machine in a thousand have at most eight nodes: a look from the end beats a search.
+  auto segment = segments.rbegin();
+  while (segment->first > offset) ++segment;
+  return segment->base + (offset - segment->first);
+}
+
+std::vector<SegmentReport> Arena::report() const {
+  std::vector<SegmentReport> reports;
+  for (std::size_t i = 0; i < impl_->segments.size(); ++i) {
+    const Segment& segment = impl_->segments[i];
+    const SegmentMemory& memory = impl_->memory[i];
+    SegmentReport report{segment.node, segment.bytes, memory.pages, memory.bound, 0, memory.note};
+    if (impl_->prefault) {
+      report.bytes_prefaulted = impl_->prefault->bytes_done(i);
+      if (const std::string note = impl_->prefault->note(i); !note.empty()) add_note(report.note, note);
+    }
+    // Reserved pages are bound by preference (see bind_segment): what lies elsewhere has to be said.
+    const bool reserved = memory.pages == Pages::huge_2m || memory.pages == Pages::huge_1g;
+    if (reserved && memory.bound) {
+      const std::uint64_t elsewhere =
+          pages_elsewhere({segment.base, segment.bytes}, memory.page_bytes, segment.node);
+      if (elsewhere > 0) {
+        report.bound = false;
+        add_note(report.note,
+                 fmt::format("{} pages lie on other nodes, another process took those of node {}; reserve more: {}",
+                             elsewhere, segment.node.value,
+                             SystemFiles::huge_pages_path(segment.node, memory.page_bytes)));
+      }
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+void Arena::wait_prefaulted() const {
+  if (impl_->prefault) impl_->prefault->wait();
+}
+
+}  // namespace holdfast::numa

@@ -48,7 +48,7 @@ class Allocator {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with nobody but, for moments, a thread that ends
 };
 
 }  // namespace holdfast::numa

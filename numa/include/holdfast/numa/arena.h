@@ -111,13 +111,15 @@ class ReadOnlyMapping {
  private:
   const std::byte* base_ = nullptr;
   std::uint64_t bytes_ = 0;
+  std::uint64_t mapped_ = 0;  // bytes_ rounded up to the file's pages
 };
 
-/// A small private-or-shared memfd region that this process writes and others may map for reading
-/// (ledgers, for example): base pages, not bound, zeroed.
+/// A small region that this process writes and others map for reading (ledgers, for example): base pages,
+/// not bound, zeroed, sealed as a segment is.
 class SharedRegion {
  public:
-  /// `name` shows in /proc/PID/maps. Errors: system.
+  /// `name` shows in /proc/PID/maps; `bytes` is rounded up to whole pages. Errors: invalid (0 bytes),
+  /// denied, system.
   static Result<SharedRegion> create(std::string_view name, std::uint64_t bytes);
   SharedRegion() = default;
   SharedRegion(SharedRegion&& other) noexcept;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "holdfast/base/result.h"
@@ -18,6 +19,10 @@ struct NodeId {
   std::uint32_t value = 0;
   friend auto operator<=>(const NodeId&, const NodeId&) = default;
 };
+
+/// Distances where the firmware gives none.
+inline constexpr std::uint32_t kLocalDistance = 10;
+inline constexpr std::uint32_t kRemoteDistance = 20;
 
 /// Huge pages of one size on one node.
 struct HugePages {
@@ -36,8 +41,8 @@ struct Node {
 
 struct Nic {
   std::string name;            ///< "eth0", "mlx5_0"
-  std::string kind;            ///< "ethernet", "infiniband" or "other"
-  std::optional<NodeId> node;  ///< the nearest node; nothing where the machine does not say
+  std::string kind;            ///< "ethernet", "infiniband" (any verbs device, and IP over one) or "other"
+  std::optional<NodeId> node;  ///< the nearest node; nothing where the machine does not say, as for virtual ones
 };
 
 /// A snapshot; copies share it. Safe to read from any thread.
@@ -67,11 +72,11 @@ class Topology {
   bool is_this_machine() const noexcept;
   std::uint64_t memory_bytes() const noexcept;  ///< of all nodes together
 
+  struct Impl;  ///< private to the floor
+
  private:
-  struct Impl;
   explicit Topology(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const Impl> impl_;
-  friend class Binding;
 };
 
 }  // namespace holdfast::numa

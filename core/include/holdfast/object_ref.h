@@ -1,0 +1,56 @@
+// A reference to an object: its id, its owner, its size, and where it last lay.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "holdfast/base/result.h"
+#include "holdfast/object_id.h"
+
+namespace holdfast {
+
+class Member;
+
+/// Copies refer to the same object. Equality, order and hash are those of the id.
+/// Lifetime of the object itself: until it is erased or its owner closes.
+class ObjectRef {
+ public:
+  ObjectRef() = default;  ///< refers to nothing; calls that take it fail with invalid
+
+  const ObjectId& id() const noexcept { return id_; }
+  MemberId owner() const noexcept { return owner_; }
+  std::uint64_t size() const noexcept { return size_; }  ///< payload bytes
+  explicit operator bool() const noexcept { return owner_incarnation_ != 0; }
+
+  /// True if a get would find the object sealed now. Asks the owner's catalogue: from memory on the same host,
+  /// by one read from another. False after the store was closed.
+  bool is_ready() const;
+
+  /// About 130 printable characters that Store::redeem turns back into this reference, in any member of the same job.
+  std::string token() const;
+
+  friend bool operator==(const ObjectRef& a, const ObjectRef& b) noexcept { return a.id_ == b.id_; }
+  friend auto operator<=>(const ObjectRef& a, const ObjectRef& b) noexcept { return a.id_ <=> b.id_; }
+
+ private:
+  friend class Member;
+  ObjectId id_;
+  std::uint64_t size_ = 0;
+  std::uint64_t location_ = 0;  ///< in the owner's arena when the reference was made; a hint
+  std::uint64_t owner_incarnation_ = 0;
+  MemberId owner_;
+  std::uint32_t flags_ = 0;  ///< layout of the block, see core/src/block.h
+  std::weak_ptr<Member> member_;
+};
+
+}  // namespace holdfast
+
+template <>
+struct std::hash<holdfast::ObjectRef> {
+  std::size_t operator()(const holdfast::ObjectRef& ref) const noexcept {
+    return std::hash<holdfast::ObjectId>()(ref.id());
+  }
+};

@@ -1,0 +1,100 @@
+// What can be chosen, with the default, the unit, the bound and the consequence of each.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "holdfast/base/clock.h"
+#include "holdfast/base/environment.h"
+#include "holdfast/base/result.h"
+#include "holdfast/base/units.h"
+#include "holdfast/numa/arena.h"
+
+namespace holdfast {
+
+/// Which gets check the payload against its checksums. The header and the catalogue are always checked.
+enum class Verify : std::uint8_t {
+  always,  ///< every get and range, also of memory on this host: costs a pass over the bytes, about 0.02 ns a byte
+  remote,  ///< what came through the fabric; memory on this host is taken as it is, whatever its size at once
+  never,
+};
+
+/// How members on one host read each other.
+enum class SameHost : std::uint8_t {
+  memory,  ///< map each other's arenas, read-only
+  fabric,  ///< through the fabric, as if on different hosts: for measuring and testing
+};
+
+struct StoreOptions {
+  /// This member's memory: bytes (HOLDFAST_ARENA), nodes (HOLDFAST_NODES), pages (HOLDFAST_PAGES).
+  numa::ArenaOptions arena;
+
+  /// Objects and names the catalogue can hold (HOLDFAST_CATALOGUE); 107 bytes of arena each, touched only as
+  /// they are used. 0: one for every 16 KiB of arena, at least 4,096. Bound: 2^32.
+  std::uint64_t catalogue_entries = 0;
+
+  /// libfabric provider (HOLDFAST_PROVIDER) and interface (HOLDFAST_INTERFACE); empty: the best one found.
+  std::string provider;
+  std::string interface;
+
+  SameHost same_host = SameHost::memory;  ///< HOLDFAST_SAME_HOST
+  Verify verify = Verify::always;         ///< HOLDFAST_VERIFY; each get may choose for itself
+
+  /// How long open() waits for the other ranks (HOLDFAST_OPEN_TIMEOUT, seconds). A rank that does not come is
+  /// named in the error.
+  Duration open_timeout = std::chrono::seconds(60);
+
+  /// Reading endpoints this process may open: one for each thread that gets from other hosts at the same time;
+  /// threads beyond share. About 55 KiB and 2 ms each over TCP. Bound: 1 to 256.
+  std::uint32_t reading_endpoints = 16;
+
+  /// Pins this process may hold at once, of its own and same-host objects; 8 bytes each. More give `full`.
+  /// Bound: 64 to 2^24.
+  std::uint32_t pins = 1U << 16;
+
+  /// `defaults` with what the environment says laid over it.
+  /// Errors: invalid (a value that cannot be read, an unknown HOLDFAST_ variable).
+  static Result<StoreOptions> from_environment(StoreOptions defaults);
+  static Result<StoreOptions> from_environment();
+};
+
+struct PutOptions {
+  /// Payload alignment in bytes: a power of two, 64 to 2 MiB.
+  std::uint32_t alignment = 64;
+
+  /// NUMA node to lie on; nothing: the node of the putting thread. A node that is full gives way to the nearest
+  /// with room (counted in stats().placed_elsewhere).
+  std::optional<numa::NodeId> node;
+
+  enum class Checksum : std::uint8_t {
+    on,   ///< chunks are checksummed while they are copied or sealed
+    off,  ///< none is kept: readers detect a stale or torn header, but not a damaged payload
+  };
+  Checksum checksum = Checksum::on;
+
+  /// How long a put under a name waits for the name's home.
+  Duration timeout = std::chrono::seconds(30);
+};
+
+struct GetOptions {
+  std::optional<Verify> verify;  ///< nothing: as the store was opened
+
+  enum class Missing : std::uint8_t {
+    wait,  ///< wait until the name is published or the object sealed, up to the deadline
+    fail,  ///< `not_found` at once
+  };
+  Missing missing = Missing::wait;
+
+  /// For fetch(): when the operation ends by itself, whether anybody waits for it or not.
+  Duration timeout = std::chrono::seconds(60);
+};
+
+/// Part of a payload.
+struct ByteRange {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,330 @@
+#include "src/catalogue.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/check.h"
+#include "holdfast/base/checksum.h"
+#include "holdfast/base/random.h"
+#include "holdfast/base/units.h"
+
+namespace holdfast {
+namespace {
+
+using Words = std::array<std::uint64_t, 8>;
+
+// Word 0 of every line: bits 0..23 version, 24..31 seed (index lines only), 32..63 checksum.
+constexpr std::uint64_t kVersionMask = 0xffffff;
+constexpr unsigned kSeedShift = 24;
+constexpr std::uint64_t kMutableMask = 0xffffffff;  // version and seed: what the checksum covers of word 0
+
+// Entry lines: key high and low, id high and low, location | kind, size, owner | flags.
+constexpr std::uint64_t kKindMask = kCacheLine - 1;  // locations are multiples of a cache line
+
+// Index lines: 14 references of 32 bits, the tag above, the distance + 1 below; 0 is free.
+constexpr std::size_t kReferences = 14;
+constexpr std::uint64_t kMostDistance = 65534;
+
+// A line that stays odd or unstable this long has lost its writer.
+constexpr int kReadAttempts = 1 << 16;
+
+std::uint32_t line_checksum(const Words& words) noexcept {
+  Words covered = words;
+  covered[0] &= kMutableMask;
+  return static_cast<std::uint32_t>(checksum(std::as_bytes(std::span(covered))));
+}
+
+/// A zeroed line was never written: valid, and empty.
+bool line_valid(const Words& words) noexcept {
+  if (words[0] >> 32 == line_checksum(words)) return true;
+  return std::ranges::all_of(words, [](std::uint64_t word) { return word == 0; });
+}
+
+bool is_odd(std::uint64_t word0) noexcept { return (word0 & 1) != 0; }
+
+std::uint64_t key_hash(const Key& key) noexcept {
+  return mix64(key.high + mix64(key.low + static_cast<std::uint64_t>(key.kind)));
+}
+
+std::uint32_t tag_of(std::uint64_t hash, std::uint64_t seed) noexcept {
+  return static_cast<std::uint32_t>(mix64(hash + seed * 0x9e3779b97f4a7c15ULL) >> 48);
+}
+
+std::uint64_t bucket_of_hash(std::uint64_t hash, std::uint64_t buckets) noexcept {
+  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(hash) * buckets) >> 64);
+}
+
+std::uint32_t reference(const Words& words, std::size_t i) noexcept {
+  return static_cast<std::uint32_t>(words[1 + i / 2] >> (i % 2 * 32));
+}
+void set_reference(Words& words, std::size_t i, std::uint32_t value) noexcept {
+  const unsigned shift = i % 2 * 32;
+  std::uint64_t& word = words[1 + i / 2];
+  word = (word & ~(0xffffffffULL << shift)) | static_cast<std::uint64_t>(value) << shift;
+}
+
+/// The distance to the only entry that may have this key, if any.
+std::optional<std::uint64_t> search_index(const Words& words, std::uint64_t hash) noexcept {
+  const std::uint32_t tag = tag_of(hash, words[0] >> kSeedShift & 0xff);
+  for (std::size_t i = 0; i < kReferences; ++i) {
+    const std::uint32_t found = reference(words, i);
+    if (found >> 16 == tag && (found & 0xffff) != 0) return (found & 0xffff) - 1;
+  }
+  return std::nullopt;
+}
+
+bool has_key(const Words& words, const Key& key) noexcept {
+  return words[1] == key.high && words[2] == key.low &&
+         (words[5] & kKindMask) == static_cast<std::uint64_t>(key.kind);
+}
+
+Entry entry_of(const Words& words) noexcept {
+  Entry entry;
+  entry.id = {words[3], words[4]};
+  entry.location = words[5] & ~kKindMask;
+  entry.layout.size = words[6];
+  entry.owner.value = static_cast<std::uint32_t>(words[7]);
+  entry.layout.flags = static_cast<std::uint32_t>(words[7] >> 32);
+  return entry;
+}
+
+Words words_of(const Key& key, const Entry& entry) noexcept {
+  return {0,
+          key.high,
+          key.low,
+          entry.id.high,
+          entry.id.low,
+          entry.location | static_cast<std::uint64_t>(key.kind),
+          entry.layout.size,
+          entry.owner.value | static_cast<std::uint64_t>(entry.layout.flags) << 32};
+}
+
+/// A consistent copy of a line that its owner may be writing. False if it never came to rest.
+bool read_line(const CatalogueLine& line, Words& words) noexcept {
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    words[0] = line[0].load(std::memory_order_acquire);
+    if (is_odd(words[0])) continue;
+    // Acquire, so that none of these can be taken after the second look at word 0.
+    for (std::size_t i = 1; i < words.size(); ++i) words[i] = line[i].load(std::memory_order_acquire);
+    if (line[0].load(std::memory_order_relaxed) == words[0]) return true;
+  }
+  return false;
+}
+
+/// Replaces a line: odd version, the words, then the next even version with the new checksum.
+void write_line(CatalogueLine& line, Words words) noexcept {
+  const std::uint64_t before = line[0].load(std::memory_order_relaxed);
+  const std::uint64_t version = before & kVersionMask;
+  line[0].store((before & ~kVersionMask) | ((version + 1) & kVersionMask), std::memory_order_seq_cst);
+  for (std::size_t i = 1; i < words.size(); ++i) line[i].store(words[i], std::memory_order_release);
+  words[0] = (words[0] & (0xffULL << kSeedShift)) | ((version + 2) & kVersionMask);
+  words[0] |= static_cast<std::uint64_t>(line_checksum(words)) << 32;
+  line[0].store(words[0], std::memory_order_seq_cst);
+}
+
+Words load_relaxed(const CatalogueLine& line) noexcept {
+  Words words;
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = line[i].load(std::memory_order_relaxed);
+  return words;
+}
+
+tl::unexpected<Error> damaged(std::string_view what) {
+  return fail(Code::corrupt, "Catalogue::find",
+              fmt::format("the {} line of the owner's catalogue fails its checksum; the owner's memory was "
+                          "overwritten, restart it",
+                          what));
+}
+
+}  // namespace
+
+CatalogueGeometry CatalogueGeometry::for_entries(std::uint64_t entries) noexcept {
+  // 80 % load at the number asked for.
+  const std::uint64_t slots = entries + entries / 4 + 1;
+  return {(slots + CatalogueBucket::kSlots - 1) / CatalogueBucket::kSlots};
+}
+
+std::uint64_t CatalogueGeometry::bucket_of(const Key& key) const noexcept {
+  return bucket_of_hash(key_hash(key), buckets);
+}
+
+Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
+  const std::uint64_t hash = key_hash(key);
+  const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
+  const CatalogueLine& index_line = buckets_[home].index;
+  // Repeated only while the owner changes this very bucket.
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    Words index;
+    if (!read_line(index_line, index) || !line_valid(index)) return damaged("index");
+    const auto distance = search_index(index, hash);
+    if (!distance) return std::optional<Found>();
+    const std::uint64_t slot = geometry_.slot_at(home, *distance);
+    const CatalogueLine& line = buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
+    Words words;
+    if (!read_line(line, words) || !line_valid(words)) return damaged("entry");
+    if (has_key(words, key)) return std::optional<Found>(Found{entry_of(words), line.data(), words[0]});
+    // Another key with this tag, or the entry went while we looked: the index tells.
+    if (index_line[0].load(std::memory_order_acquire) == index[0]) return std::optional<Found>();
+  }
+  return damaged("index");
+}
+
+RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> bytes, const Key& key,
+                          const CatalogueGeometry& geometry) noexcept {
+  Words index;
+  std::memcpy(index.data(), bytes.data(), sizeof index);
+  if (is_odd(index[0]) || !line_valid(index)) return {};
+  const std::uint64_t hash = key_hash(key);
+  const auto distance = search_index(index, hash);
+  RemoteLook look;
+  if (!distance) {
+    look.says = RemoteLook::Says::absent;
+    return look;
+  }
+  look.slot = geometry.slot_at(bucket_of_hash(hash, geometry.buckets), *distance);
+  if (*distance >= CatalogueBucket::kSlots) {
+    look.says = RemoteLook::Says::elsewhere;
+    return look;
+  }
+  const std::uint64_t slot = look.slot;
+  look = look_in_slot(bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(), key);
+  look.slot = slot;
+  return look;
+}
+
+RemoteLook look_in_slot(std::span<const std::byte, sizeof(CatalogueLine)> bytes, const Key& key) noexcept {
+  Words words;
+  std::memcpy(words.data(), bytes.data(), sizeof words);
+  RemoteLook look;
+  if (is_odd(words[0]) || !line_valid(words)) return look;
+  look.says = has_key(words, key) ? RemoteLook::Says::found : RemoteLook::Says::absent;
+  look.entry = entry_of(words);
+  return look;
+}
+
+CatalogueWriter::CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry)
+    : buckets_(buckets), geometry_(geometry), used_((geometry.slots() + 63) / 64) {
+  // Slots beyond the end count as used, so that the search never finds them.
+  for (std::uint64_t slot = geometry.slots(); slot < used_.size() * 64; ++slot)
+    used_[slot / 64] |= 1ULL << (slot % 64);
+}
+
+CatalogueLine& CatalogueWriter::line(std::uint64_t slot) const noexcept {
+  return buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
+}
+
+std::optional<std::uint64_t> CatalogueWriter::free_slot_near(std::uint64_t first) const {
+  std::uint64_t word = first / 64;
+  std::uint64_t free = ~used_[word] & (~0ULL << (first % 64));
+  for (std::uint64_t looked = 0; looked <= kMostDistance; looked += 64) {
+    if (free != 0) {
+      const std::uint64_t slot = word * 64 + static_cast<std::uint64_t>(std::countr_zero(free));
+      const std::uint64_t distance = slot >= first ? slot - first : slot + geometry_.slots() - first;
+      if (distance > kMostDistance) return std::nullopt;
+      return slot;
+    }
+    word = word + 1 == used_.size() ? 0 : word + 1;
+    free = ~used_[word];
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
+  const std::uint64_t hash = key_hash(key);
+  const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
+  const auto distance = search_index(load_relaxed(buckets_[home].index), hash);
+  if (!distance) return std::nullopt;
+  const std::uint64_t slot = geometry_.slot_at(home, *distance);
+  return has_key(load_relaxed(line(slot)), key) ? std::optional(slot) : std::nullopt;
+}
+
+Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(load_relaxed(line(slot))); }
+
+/// Adds a reference to a bucket's index line. Where the newcomer's tag is taken, finds another seed under which
+/// all tags differ. False after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
+bool CatalogueWriter::add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance) {
+  CatalogueLine& index_line = buckets_[home].index;
+  const Words before = load_relaxed(index_line);
+  std::array<std::uint64_t, kReferences + 1> hashes{};
+  std::array<std::uint32_t, kReferences + 1> distances{};
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < kReferences; ++i)
+    if (const std::uint32_t low = reference(before, i) & 0xffff; low != 0) distances[count++] = low;
+  distances[count] = static_cast<std::uint32_t>(distance + 1);
+  hashes[count] = hash;
+
+  const std::uint64_t seed = before[0] >> kSeedShift & 0xff;
+  if (!search_index(before, hash)) {
+    Words after = before;
+    std::size_t position = 0;
+    while ((reference(before, position) & 0xffff) != 0) ++position;
+    set_reference(after, position, tag_of(hash, seed) << 16 | distances[count]);
+    write_line(index_line, after);
+    return true;
+  }
+
+  for (std::size_t i = 0; i < count; ++i) {
+    const Words words = load_relaxed(line(geometry_.slot_at(home, distances[i] - 1)));
+    hashes[i] = key_hash({words[1], words[2], static_cast<Key::Kind>(words[5] & kKindMask)});
+  }
+  ++count;
+  for (std::uint64_t step = 1; step < 256; ++step) {
+    Words after{((seed + step) & 0xff) << kSeedShift};
+    bool distinct = true;
+    for (std::size_t i = 0; i < count && distinct; ++i) {
+      const std::uint32_t tag = tag_of(hashes[i], (seed + step) & 0xff);
+      for (std::size_t j = 0; j < i; ++j) distinct = distinct && reference(after, j) >> 16 != tag;
+      set_reference(after, i, tag << 16 | distances[i]);
+    }
+    if (!distinct) continue;
+    write_line(index_line, after);
+    return true;
+  }
+  return false;
+}
+
+Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry) {
+  if (slot_of(key)) return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
+  const auto refuse = [&](std::string_view why) {
+    return fail(Code::full, "Catalogue::insert",
+                fmt::format("{}: {} of {} entries are used; erase objects or names, or open the store with more "
+                            "catalogue_entries (HOLDFAST_CATALOGUE)",
+                            why, entries_, geometry_.capacity()));
+  };
+  if (entries_ >= geometry_.capacity()) return refuse("the catalogue is full");
+  const std::uint64_t home = geometry_.bucket_of(key);
+  const std::uint64_t first = home * CatalogueBucket::kSlots;
+  const Words index = load_relaxed(buckets_[home].index);
+  std::size_t references = 0;
+  for (std::size_t i = 0; i < kReferences; ++i) references += (reference(index, i) & 0xffff) != 0 ? 1 : 0;
+  if (references == kReferences) return refuse("a bucket of the catalogue is full");
+  const auto slot = free_slot_near(first);
+  if (!slot) return refuse("the catalogue has no free slot near enough");
+
+  const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
+  // The entry first: a reader who finds it through the index finds it whole.
+  write_line(line(*slot), words_of(key, entry));
+  HOLDFAST_CHECK(add_reference(home, key_hash(key), distance), "no seed makes the tags of a bucket distinct");
+  used_[*slot / 64] |= 1ULL << (*slot % 64);
+  ++entries_;
+  return *slot;
+}
+
+void CatalogueWriter::remove(const Key& key) {
+  const auto slot = slot_of(key);
+  HOLDFAST_CHECK(slot.has_value(), "removing a key that is not in the catalogue");
+  const std::uint64_t first = geometry_.bucket_of(key) * CatalogueBucket::kSlots;
+  const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
+  CatalogueLine& index_line = buckets_[first / CatalogueBucket::kSlots].index;
+  Words index = load_relaxed(index_line);
+  for (std::size_t i = 0; i < kReferences; ++i)
+    if ((reference(index, i) & 0xffff) == distance + 1) set_reference(index, i, 0);
+  write_line(index_line, index);
+  write_line(line(*slot), Words{});
+  used_[*slot / 64] &= ~(1ULL << (*slot % 64));
+  --entries_;
+}
+
+}  // namespace holdfast

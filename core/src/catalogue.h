@@ -1,0 +1,154 @@
+// The hash table at the head of an arena, that readers search without asking: in shared memory on the same host,
+// by one remote read of a bucket elsewhere. Written by its owner alone.
+//
+// A bucket is four cache lines: an index line and three entry slots. The index line holds, for each entry whose
+// key hashes to the bucket, a 16-bit tag and how many slots further on the entry lies; usually 0 to 2, in the
+// bucket itself. Tags within a bucket are made distinct by a seed. So a look-up touches the index line and at
+// most one entry line, at any load; nothing is ever moved.
+//
+// Every line carries a version (odd while it is written) and a checksum of its own.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "holdfast/object_id.h"
+#include "src/block.h"
+
+namespace holdfast {
+
+/// What is looked up: an object's id, or the hash of a name.
+struct Key {
+  enum class Kind : std::uint32_t { object = 1, name = 2 };
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  Kind kind = Kind::object;
+
+  static Key of(const ObjectId& id) noexcept { return {id.high, id.low, Kind::object}; }
+  friend bool operator==(const Key&, const Key&) = default;
+};
+
+/// What the catalogue says of a key. For an object, `id` repeats the key and the owner is the arena's.
+struct Entry {
+  ObjectId id;
+  std::uint64_t location = 0;  ///< of the block in the owner's arena
+  BlockLayout layout;
+  MemberId owner;
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+/// One cache line of words; every word is read and written atomically.
+using CatalogueLine = std::array<std::atomic<std::uint64_t>, 8>;
+struct alignas(256) CatalogueBucket {
+  static constexpr std::size_t kSlots = 3;
+  CatalogueLine index;
+  std::array<CatalogueLine, kSlots> slots;
+};
+static_assert(sizeof(CatalogueBucket) == 256);
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// Bucket numbers and tags, the same for owner and readers.
+struct CatalogueGeometry {
+  std::uint64_t buckets = 0;
+
+  static CatalogueGeometry for_entries(std::uint64_t entries) noexcept;
+  std::uint64_t bytes() const noexcept { return buckets * sizeof(CatalogueBucket); }
+  std::uint64_t slots() const noexcept { return buckets * CatalogueBucket::kSlots; }
+  /// Entries at which insert() begins to refuse; 95 % of the slots.
+  std::uint64_t capacity() const noexcept { return slots() - slots() / 20; }
+  std::uint64_t bucket_of(const Key& key) const noexcept;
+  /// The slot `distance` after the first of bucket `home`; the table is a ring.
+  std::uint64_t slot_at(std::uint64_t home, std::uint64_t distance) const noexcept {
+    const std::uint64_t slot = home * CatalogueBucket::kSlots + distance;
+    return slot >= slots() ? slot - slots() : slot;
+  }
+};
+
+/// An entry as a reader in the same memory found it, to look again after pinning.
+struct Found {
+  Entry entry;
+  const std::atomic<std::uint64_t>* version = nullptr;
+  std::uint64_t version_seen = 0;
+
+  /// True if the entry has not been changed since. Sequentially consistent: ordered after the reader's pin.
+  bool still_there() const noexcept { return version->load(std::memory_order_seq_cst) == version_seen; }
+};
+
+/// Reads a catalogue that is mapped here.
+class CatalogueReader {
+ public:
+  CatalogueReader() = default;
+  CatalogueReader(const CatalogueBucket* buckets, CatalogueGeometry geometry) noexcept
+      : buckets_(buckets), geometry_(geometry) {}
+
+  /// Nothing where the key is not there. Errors: corrupt (a line's checksum does not fit, though it is not
+  /// being changed).
+  Result<std::optional<Found>> find(const Key& key) const;
+
+ private:
+  const CatalogueBucket* buckets_ = nullptr;
+  CatalogueGeometry geometry_;
+};
+
+/// What a copy of a bucket's bytes, fetched by a remote read, says of a key.
+struct RemoteLook {
+  enum class Says : std::uint8_t {
+    found,      ///< `entry`
+    absent,
+    elsewhere,  ///< the entry lies in slot `slot` of the table: read that line and call look_in_slot
+    torn,       ///< the bucket was changed while it was read: read again
+  };
+  Says says = Says::torn;
+  Entry entry;
+  std::uint64_t slot = 0;
+};
+RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> bytes, const Key& key,
+                          const CatalogueGeometry& geometry) noexcept;
+RemoteLook look_in_slot(std::span<const std::byte, sizeof(CatalogueLine)> bytes, const Key& key) noexcept;
+
+/// Byte offset of a slot from the catalogue's start.
+constexpr std::uint64_t slot_offset(std::uint64_t slot) noexcept {
+  return slot / CatalogueBucket::kSlots * sizeof(CatalogueBucket) + sizeof(CatalogueLine) +
+         slot % CatalogueBucket::kSlots * sizeof(CatalogueLine);
+}
+
+/// The owner's side. One thread at a time (the caller's lock).
+class CatalogueWriter {
+ public:
+  /// `buckets` is zeroed memory of geometry.bytes() bytes that outlives the writer.
+  CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry);
+
+  /// The slot the entry went to: small numbers, for tables beside the catalogue.
+  /// Errors: exists, full (95 % of the slots are used, or a bucket's index is).
+  Result<std::uint64_t> insert(const Key& key, const Entry& entry);
+
+  /// The key's slot, if it is there.
+  std::optional<std::uint64_t> slot_of(const Key& key) const;
+
+  Entry read(std::uint64_t slot) const;
+
+  /// Takes the entry out. When it returns, no reader can find it, and a reader that found it before and looks
+  /// again sees that it has changed. The slot may be used by the next insert.
+  void remove(const Key& key);
+
+  std::uint64_t entries() const noexcept { return entries_; }
+  const CatalogueGeometry& geometry() const noexcept { return geometry_; }
+
+ private:
+  std::optional<std::uint64_t> free_slot_near(std::uint64_t first) const;
+  CatalogueLine& line(std::uint64_t slot) const noexcept;
+  bool add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance);
+
+  CatalogueBucket* buckets_;
+  CatalogueGeometry geometry_;
+  std::vector<std::uint64_t> used_;  ///< a bit a slot
+  std::uint64_t entries_ = 0;
+};
+
+}  // namespace holdfast

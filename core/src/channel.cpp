@@ -1,0 +1,221 @@
+#include "src/channel.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+
+namespace holdfast {
+namespace {
+
+// How often a peer that owes a reply is probed. Long enough to cost nothing, short against any deadline a person
+// would choose.
+constexpr Duration kProbeInterval = std::chrono::milliseconds(200);
+
+// A reply that cannot be handed to the network this long is for a peer that does not read any more.
+constexpr Duration kReplyTimeout = std::chrono::seconds(10);
+
+}  // namespace
+
+/// Resumes one waiter when it is set or when its time comes.
+class Channel::Event {
+ public:
+  explicit Event(Channel& channel) noexcept : channel_(channel) {}
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void wait_until(TimePoint when) noexcept { when_ = when; }
+  void set() {
+    if (!waiting_) return;
+    channel_.timers_.erase(timer_);
+    resume();
+  }
+  void resume() { std::exchange(waiting_, {}).resume(); }
+
+  bool await_ready() const noexcept { return channel_.closing_; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    waiting_ = waiting;
+    timer_ = channel_.timers_.emplace(when_, this);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  Channel& channel_;
+  TimePoint when_{};
+  std::coroutine_handle<> waiting_;
+  std::multimap<TimePoint, Event*>::iterator timer_;
+};
+
+struct Channel::PendingCall {
+  explicit PendingCall(Channel& channel) : event(channel) {}
+  Event event;
+  std::optional<std::vector<std::byte>> reply;
+};
+
+namespace {
+
+/// Awaits one send.
+class Send final : private fabric::Completion {
+ public:
+  Send(fabric::Endpoint& endpoint, fabric::PeerId peer, std::span<const std::byte> message,
+       Deadline deadline) noexcept
+      : endpoint_(endpoint), peer_(peer), message_(message), deadline_(deadline) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    waiting_ = waiting;
+    endpoint_.send(peer_, message_, deadline_, *this);
+  }
+  Status await_resume() { return std::move(status_); }
+
+ private:
+  void complete(Status status) override {
+    status_ = std::move(status);
+    waiting_.resume();
+  }
+  fabric::Endpoint& endpoint_;
+  fabric::PeerId peer_;
+  std::span<const std::byte> message_;
+  Deadline deadline_;
+  std::coroutine_handle<> waiting_;
+  Status status_;
+};
+
+}  // namespace
+
+Channel::Channel(std::unique_ptr<fabric::Endpoint> endpoint, const Clock& clock, Sender sender)
+    : endpoint_(std::move(endpoint)), clock_(clock), sender_(sender) {
+  endpoint_->set_receiver([this](std::span<const std::byte> bytes) { receive(bytes); });
+}
+
+Channel::~Channel() {
+  closing_ = true;
+  while (!timers_.empty()) {
+    Event* const event = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    event->resume();
+  }
+  endpoint_.reset();
+}
+
+Status Channel::closed_status() const {
+  return fail(Code::timed_out, "Channel", "the store was closed before the operation ended");
+}
+
+std::size_t Channel::drive(Deadline until, Duration spin) {
+  if (!timers_.empty()) until = std::min(until, Deadline::at(timers_.begin()->first));
+  const std::size_t moved = until.passed(clock_) ? endpoint_->poll() : endpoint_->wait(until, spin);
+  fire_timers();
+  return moved;
+}
+
+void Channel::fire_timers() {
+  if (timers_.empty()) return;
+  const TimePoint now = clock_.now();
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    Event* const event = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    event->resume();
+  }
+}
+
+void Channel::receive(std::span<const std::byte> bytes) {
+  ++messages_received_;
+  auto header = decode_message(bytes);
+  // Whoever sends what cannot be read is no member of this job, or of another version: not worth an answer.
+  if (!header || header->to_incarnation != 0) {
+    if (!header) return;
+    if (header->to_incarnation != sender_.incarnation) {
+      if (header->type == MessageType::reply || header->reply_to.empty()) return;
+      WireWriter body;
+      put_status(body, fail(Code::owner_lost, "Channel::call",
+                            "the member that had this address has gone; another one answers there"));
+      reply(*header, body.bytes());
+      return;
+    }
+  }
+  if (header->type != MessageType::reply) {
+    if (handler_) handler_(*header);
+    return;
+  }
+  const auto found = calls_.find(header->request);
+  if (found == calls_.end()) return;  // its caller gave up
+  PendingCall& call = *found->second;
+  call.reply.emplace(header->body.begin(), header->body.end());
+  call.event.set();
+}
+
+Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::byte> message,
+                           Deadline deadline) {
+  if (closing_) co_return closed_status();
+  auto peer = endpoint_->connect(address);
+  if (!peer) co_return tl::unexpected(peer.error());
+  ++messages_sent_;
+  Send sending(*endpoint_, *peer, message, deadline);
+  Status sent = co_await sending;
+  co_return sent;
+}
+
+Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
+                                                   std::vector<std::byte> body, Deadline deadline) {
+  const std::uint64_t request = next_request_++;
+  PendingCall pending(*this);
+  calls_.emplace(request, &pending);
+  struct Forget {
+    Channel& channel;
+    std::uint64_t request;
+    ~Forget() { channel.calls_.erase(request); }
+  } forget{*this, request};
+
+  MessageHeader header;
+  header.type = type;
+  header.from = sender_.rank;
+  header.from_incarnation = sender_.incarnation;
+  header.to_incarnation = receiver.incarnation;
+  header.request = request;
+  if (!closing_) header.reply_to = endpoint_->address();
+  header.body = body;
+  Status sent = co_await send(receiver.address, encode(header), deadline);
+  if (!sent) co_return tl::unexpected(std::move(sent).error());
+
+  MessageHeader ping = header;
+  ping.type = MessageType::ping;
+  ping.reply_to = {};
+  ping.body = {};
+  while (!pending.reply) {
+    if (closing_) co_return tl::unexpected(closed_status().error());
+    if (deadline.passed(clock_))
+      co_return fail(Code::timed_out, "Channel::call", "no answer came before the deadline");
+    pending.event.wait_until(std::min(deadline.time(), clock_.now() + kProbeInterval));
+    co_await pending.event;
+    if (pending.reply || closing_ || deadline.passed(clock_)) continue;
+    Status alive = co_await send(receiver.address, encode(ping), deadline);
+    if (!alive && alive.error().code == Code::owner_lost) co_return tl::unexpected(std::move(alive).error());
+  }
+  WireReader in(*pending.reply);
+  Status status = get_status(in);
+  if (!status) co_return tl::unexpected(std::move(status).error());
+  co_return std::move(*pending.reply);
+}
+
+Task<Status> Channel::send_reply(std::vector<std::byte> address, std::vector<std::byte> message) {
+  Status sent = co_await send(address, std::move(message), Deadline::after(clock_, kReplyTimeout));
+  co_return sent;
+}
+
+void Channel::reply(const MessageHeader& request, std::span<const std::byte> body) {
+  reply(request.reply_to, request.request, body);
+}
+
+void Channel::reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body) {
+  if (address.empty()) return;
+  MessageHeader header;
+  header.type = MessageType::reply;
+  header.from = sender_.rank;
+  header.from_incarnation = sender_.incarnation;
+  header.request = request;
+  header.body = body;
+  // Who asked notices by himself when no answer comes.
+  spawn(send_reply({address.begin(), address.end()}, encode(header)), [](const Status&) {});
+}
+
+}  // namespace holdfast

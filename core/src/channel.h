@@ -1,0 +1,120 @@
+// An endpoint with what protocols need on top: awaitable reads and sends, requests with replies, and timers.
+// Single-threaded: whoever drives it runs the protocols that wait on it. The same code runs on the real fabric
+// and on a simulated one.
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "holdfast/base/clock.h"
+#include "holdfast/base/result.h"
+#include "holdfast/base/task.h"
+#include "holdfast/fabric/fabric.h"
+#include "src/message.h"
+
+namespace holdfast {
+
+/// Who sends.
+struct Sender {
+  std::uint32_t rank = 0;
+  std::uint64_t incarnation = 0;
+};
+
+/// Whom a request goes to.
+struct Receiver {
+  std::span<const std::byte> address;
+  std::uint64_t incarnation = 0;
+};
+
+class Channel {
+ public:
+  Channel(std::unique_ptr<fabric::Endpoint> endpoint, const Clock& clock, Sender sender);
+  ~Channel();  ///< everything that waits ends first, with timed_out
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  /// Who gets messages that are not replies. Set before the first drive().
+  void set_handler(std::function<void(const MessageHeader&)> handler) { handler_ = std::move(handler); }
+
+  /// Runs what can run; blocks until something ended, a timer is due, wake() is called, or `until`.
+  std::size_t drive(Deadline until, Duration spin);
+  void wake() noexcept { endpoint_->wake(); }
+
+  const Clock& clock() const noexcept { return clock_; }
+  fabric::Endpoint& endpoint() noexcept { return *endpoint_; }
+
+  /// co_await it: the Status of one read.
+  class Read;
+  Read read(const fabric::ReadRequest& request);
+
+  /// One message, not awaited beyond the network taking it.
+  Task<Status> send(std::span<const std::byte> address, std::vector<std::byte> message, Deadline deadline);
+
+  /// A request and its reply's body. While the reply is not there the peer's endpoint is probed, so that a
+  /// process that died is noticed whatever the deadline. Errors: owner_lost, timed_out, and what the reply says.
+  Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
+                                            Deadline deadline);
+
+  /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
+  void reply(const MessageHeader& request, std::span<const std::byte> body);
+  void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
+
+  std::uint64_t messages_sent() const noexcept { return messages_sent_; }
+  std::uint64_t messages_received() const noexcept { return messages_received_; }
+
+ private:
+  class Event;
+  friend class Event;
+  Status closed_status() const;
+  void receive(std::span<const std::byte> bytes);
+  void fire_timers();
+  Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
+
+  std::unique_ptr<fabric::Endpoint> endpoint_;
+  const Clock& clock_;
+  Sender sender_;
+  std::function<void(const MessageHeader&)> handler_;
+  std::multimap<TimePoint, Event*> timers_;
+  struct PendingCall;
+  std::unordered_map<std::uint64_t, PendingCall*> calls_;
+  std::uint64_t next_request_ = 1;
+  std::uint64_t messages_sent_ = 0;
+  std::uint64_t messages_received_ = 0;
+  bool closing_ = false;
+};
+
+/// Awaits one read. The frame that holds it stays until the fabric has ended it.
+class Channel::Read final : private fabric::Completion {
+ public:
+  Read(Channel& channel, const fabric::ReadRequest& request) noexcept : channel_(channel), request_(request) {}
+  Read(const Read&) = delete;
+  Read& operator=(const Read&) = delete;
+
+  bool await_ready() noexcept { return channel_.closing_; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    waiting_ = waiting;
+    channel_.endpoint_->read(request_, *this);
+  }
+  Status await_resume() { return channel_.closing_ ? channel_.closed_status() : std::move(status_); }
+
+ private:
+  void complete(Status status) override {
+    status_ = std::move(status);
+    waiting_.resume();
+  }
+  Channel& channel_;
+  fabric::ReadRequest request_;
+  std::coroutine_handle<> waiting_;
+  Status status_;
+};
+
+inline Channel::Read Channel::read(const fabric::ReadRequest& request) { return Read(*this, request); }
+
+}  // namespace holdfast

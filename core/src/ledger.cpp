@@ -1,0 +1,59 @@
+#include "src/ledger.h"
+
+#include <algorithm>
+
+namespace holdfast {
+namespace {
+
+std::atomic<std::uint32_t> threads_seen{0};
+
+// Threads start their search apart, so that they neither contend nor walk over each other's pins. Slots next
+// to each other share cache lines, hence the stride.
+constexpr std::uint32_t kThreadStride = 64;
+
+std::uint32_t& search_start() noexcept {
+  thread_local std::uint32_t start = threads_seen.fetch_add(1, std::memory_order_relaxed) * kThreadStride;
+  return start;
+}
+
+}  // namespace
+
+Result<Ledger> Ledger::create(std::uint32_t slots) {
+  Ledger ledger;
+  HOLDFAST_TRY(ledger.region_, numa::SharedRegion::create("holdfast-ledger",
+                                                          sizeof(LedgerMemory) + slots * sizeof(std::uint64_t)));
+  ledger.slots_ = slots;
+  return ledger;
+}
+
+std::optional<std::uint32_t> Ledger::announce(const PinnedBlock& block) noexcept {
+  LedgerMemory& ledger = memory();
+  std::uint32_t& start = search_start();
+  std::uint32_t slot = start % slots_;
+  for (std::uint32_t looked = 0; looked < slots_; ++looked) {
+    std::uint64_t expected = 0;
+    // Raised before the slot is used: an owner that reads it too low would miss the pin.
+    std::uint64_t high = ledger.high_water.load(std::memory_order_relaxed);
+    while (slot >= high && !ledger.high_water.compare_exchange_weak(high, slot + 1, std::memory_order_seq_cst)) {
+    }
+    if (ledger.slots[slot].load(std::memory_order_relaxed) == 0 &&
+        ledger.slots[slot].compare_exchange_strong(expected, block.pack(), std::memory_order_seq_cst)) {
+      if (looked != 0) start = slot;
+      return slot;
+    }
+    slot = slot + 1 == slots_ ? 0 : slot + 1;
+  }
+  return std::nullopt;
+}
+
+bool ledger_pins(const LedgerMemory* ledger, std::uint64_t bytes, const PinnedBlock& block) noexcept {
+  // The neighbour's word is not trusted beyond the memory that is mapped.
+  const std::uint64_t present = (bytes - sizeof(LedgerMemory)) / sizeof(std::uint64_t);
+  const std::uint64_t used = std::min(ledger->high_water.load(std::memory_order_seq_cst), present);
+  const std::uint64_t wanted = block.pack();
+  for (std::uint64_t slot = 0; slot < used; ++slot)
+    if (ledger->slots[slot].load(std::memory_order_seq_cst) == wanted) return true;
+  return false;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,101 @@
+#include "src/message.h"
+
+#include <algorithm>
+#include <string>
+
+#include "holdfast/base/check.h"
+#include "holdfast/fabric/fabric.h"
+
+namespace holdfast {
+namespace {
+
+// Keeps a reply with an error below the longest message, whatever the detail says.
+constexpr std::size_t kMostDetail = 1024;
+
+}  // namespace
+
+std::vector<std::byte> encode(const MessageHeader& header) {
+  WireWriter out;
+  out.put(MessageHeader::kMagic);
+  out.put(header.type);
+  out.put(header.from);
+  out.put(header.from_incarnation);
+  out.put(header.to_incarnation);
+  out.put(header.request);
+  out.put_bytes(header.reply_to);
+  out.put_bytes(header.body);
+  HOLDFAST_CHECK(out.bytes().size() <= fabric::kMaxMessageBytes, "a control message is too long");
+  return out.take();
+}
+
+Result<MessageHeader> decode_message(std::span<const std::byte> bytes) {
+  WireReader in(bytes);
+  MessageHeader header;
+  const auto magic = in.get<std::uint32_t>();
+  header.type = in.get<MessageType>();
+  header.from = in.get<std::uint32_t>();
+  header.from_incarnation = in.get<std::uint64_t>();
+  header.to_incarnation = in.get<std::uint64_t>();
+  header.request = in.get<std::uint64_t>();
+  header.reply_to = in.get_bytes();
+  header.body = in.get_bytes();
+  const bool known = header.type >= MessageType::reply && header.type <= MessageType::ping;
+  if (magic != MessageHeader::kMagic || !in.ok() || !in.at_end() || !known)
+    return fail(Code::invalid, "decode_message", "not a message of this version");
+  return header;
+}
+
+void put_key(WireWriter& out, const Key& key) {
+  out.put(key.high);
+  out.put(key.low);
+  out.put(key.kind);
+}
+
+Key get_key(WireReader& in) {
+  Key key;
+  key.high = in.get<std::uint64_t>();
+  key.low = in.get<std::uint64_t>();
+  key.kind = in.get<Key::Kind>();
+  return key;
+}
+
+void put_entry(WireWriter& out, const Entry& entry) {
+  out.put(entry.id.high);
+  out.put(entry.id.low);
+  out.put(entry.location);
+  out.put(entry.layout.size);
+  out.put(entry.layout.flags);
+  out.put(entry.owner.value);
+}
+
+Entry get_entry(WireReader& in) {
+  Entry entry;
+  entry.id.high = in.get<std::uint64_t>();
+  entry.id.low = in.get<std::uint64_t>();
+  entry.location = in.get<std::uint64_t>();
+  entry.layout.size = in.get<std::uint64_t>();
+  entry.layout.flags = in.get<std::uint32_t>();
+  entry.owner.value = in.get<std::uint32_t>();
+  return entry;
+}
+
+void put_status(WireWriter& out, const Status& status) {
+  out.put(static_cast<std::uint8_t>(status ? 0 : 1));
+  if (status) return;
+  out.put(status.error().code);
+  out.put_text(std::string_view(status.error().operation).substr(0, kMostDetail));
+  out.put_text(std::string_view(status.error().detail).substr(0, kMostDetail));
+}
+
+Status get_status(WireReader& in) {
+  const auto failed = in.get<std::uint8_t>();
+  if (failed == 0 && in.ok()) return {};
+  Error error;
+  error.code = std::min(in.get<Code>(), Code::system);
+  error.operation = in.get_text();
+  error.detail = in.get_text();
+  if (!in.ok()) return fail(Code::system, "get_status", "a member sent a reply that cannot be read");
+  return tl::unexpected(std::move(error));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,52 @@
+// Control messages between members: small, rare, and never with payload. Requests go to a member's serving
+// endpoint; the reply goes to the endpoint the request came from, wherever its address leads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "src/catalogue.h"
+#include "src/wire.h"
+
+namespace holdfast {
+
+enum class MessageType : std::uint8_t {
+  reply = 1,       ///< to any request: a status, then what the request's comment says
+  publish = 2,     ///< name key, entry. Home: enters it. exists
+  unpublish = 3,   ///< name key, object id or zero (any). Home: takes it out; replies its entry. not_found
+  await_name = 4,  ///< name key. Home: replies its entry, when it is there
+  await_object = 5,///< object id. Owner: replies its entry, when it is sealed. not_found
+  give_up = 6,     ///< request number: an await is not waited for any more. No reply
+  erase = 7,       ///< object id. Owner: erases the object. not_found
+  keys = 8,        ///< arena offset. Owner: exposes the region there if need be; replies its key
+  arrive = 9,      ///< barrier number. Rank 0: replies when all have arrived
+  ping = 10,       ///< no reply: sending it shows whether the peer's endpoint is still there
+};
+
+struct MessageHeader {
+  static constexpr std::uint32_t kMagic = 0x31464c48;  // "HLF1"
+  MessageType type = MessageType::ping;
+  std::uint32_t from = 0;               ///< rank
+  std::uint64_t from_incarnation = 0;
+  std::uint64_t to_incarnation = 0;     ///< whom it is meant for; another life of a member refuses it
+  std::uint64_t request = 0;            ///< numbers requests of one endpoint; a reply repeats it
+  std::span<const std::byte> reply_to;  ///< endpoint address; empty in replies
+  std::span<const std::byte> body;
+};
+
+std::vector<std::byte> encode(const MessageHeader& header);
+/// Spans point into `bytes`. Errors: invalid.
+Result<MessageHeader> decode_message(std::span<const std::byte> bytes);
+
+void put_key(WireWriter& out, const Key& key);
+Key get_key(WireReader& in);
+void put_entry(WireWriter& out, const Entry& entry);
+Entry get_entry(WireReader& in);
+
+/// A reply's body: the status, then what the handler adds.
+void put_status(WireWriter& out, const Status& status);
+Status get_status(WireReader& in);
+
+}  // namespace holdfast

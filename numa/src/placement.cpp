@@ -1,0 +1,74 @@
+#include "placement.h"
+
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <memory>
+
+namespace holdfast::numa {
+namespace {
+
+constexpr std::size_t kBitsPerWord = sizeof(unsigned long) * CHAR_BIT;
+// As many processors as any Linux can be built for.
+constexpr int kMostCpus = 8192;
+
+struct CpuSetDeleter {
+  void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
+};
+
+}  // namespace
+
+int bind_memory(std::span<std::byte> range, NodeId node, Binding binding) noexcept {
+  // As many nodes as any Linux can be built for (MAX_NUMNODES is 1024).
+  std::array<unsigned long, 1024 / kBitsPerWord> mask{};
+  if (node.value / kBitsPerWord >= mask.size()) return EINVAL;
+  mask[node.value / kBitsPerWord] = 1UL << (node.value % kBitsPerWord);
+  const int mode = binding == Binding::strict ? MPOL_BIND : MPOL_PREFERRED;
+  // The kernel takes the number of bits plus one.
+  const long rc =
+      ::syscall(SYS_mbind, range.data(), range.size(), mode, mask.data(), mask.size() * kBitsPerWord + 1, 0U);
+  return rc == 0 ? 0 : errno;
+}
+
+std::uint64_t pages_elsewhere(std::span<const std::byte> range, std::uint64_t page_bytes, NodeId node) {
+  constexpr std::size_t kBatch = 1024;
+  std::array<const void*, kBatch> pages{};
+  std::array<int, kBatch> status{};
+  std::uint64_t elsewhere = 0;
+  for (std::uint64_t at = 0; at < range.size();) {
+    std::size_t count = 0;
+    for (; count < kBatch && at < range.size(); at += page_bytes) pages[count++] = range.data() + at;
+    // Without target nodes the call only reports: a node, or a negative errno for a page that is not there.
+    if (::syscall(SYS_move_pages, 0, count, pages.data(), nullptr, status.data(), 0) != 0) return 0;
+    elsewhere += static_cast<std::uint64_t>(std::count_if(
+        status.begin(), status.begin() + static_cast<std::ptrdiff_t>(count),
+        [&](int where) { return where >= 0 && static_cast<std::uint32_t>(where) != node.value; }));
+  }
+  return elsewhere;
+}
+
+void keep_thread_on(const std::vector<std::uint32_t>& cpus) {
+  const std::size_t bytes = CPU_ALLOC_SIZE(kMostCpus);
+  const std::unique_ptr<cpu_set_t, CpuSetDeleter> allowed(CPU_ALLOC(kMostCpus));
+  const std::unique_ptr<cpu_set_t, CpuSetDeleter> wanted(CPU_ALLOC(kMostCpus));
+  if (!allowed || !wanted || ::sched_getaffinity(0, bytes, allowed.get()) != 0) return;
+  CPU_ZERO_S(bytes, wanted.get());
+  for (const std::uint32_t cpu : cpus) CPU_SET_S(cpu, bytes, wanted.get());
+  CPU_AND_S(bytes, wanted.get(), wanted.get(), allowed.get());
+  if (CPU_COUNT_S(bytes, wanted.get()) > 0) ::sched_setaffinity(0, bytes, wanted.get());
+}
+
+void lower_thread_priority() noexcept {
+  constexpr int kLowest = 19;
+  // Linux keeps the nice value a thread, whatever POSIX says; 0 with PRIO_PROCESS is the calling one.
+  ::setpriority(PRIO_PROCESS, 0, kLowest);
+}
+
+}  // namespace holdfast::numa

@@ -1,0 +1,33 @@
+// Where memory and threads lie: the few system calls of Linux that set it, and the one that asks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "holdfast/numa/topology.h"
+
+namespace holdfast::numa {
+
+enum class Binding : std::uint8_t {
+  strict,     ///< pages come from the node or not at all (MPOL_BIND)
+  preferred,  ///< pages come from the node while it has any (MPOL_PREFERRED)
+};
+
+/// Sets the policy of memory that has not been touched yet; `range` covers whole pages. Returns 0 or errno
+/// (ENOSYS: no NUMA in this kernel; EPERM: a container's filter).
+int bind_memory(std::span<std::byte> range, NodeId node, Binding binding) noexcept;
+
+/// How many of the pages of `range` that are there lie on another node than `node`; 0 where the kernel does
+/// not tell. Touches nothing.
+std::uint64_t pages_elsewhere(std::span<const std::byte> range, std::uint64_t page_bytes, NodeId node);
+
+/// Keeps the calling thread on those of `cpus` that it may run on already; leaves it alone where that is
+/// none. So a thread never leaves the cores its launcher gave to the process.
+void keep_thread_on(const std::vector<std::uint32_t>& cpus);
+
+/// Lets every other thread go first. Only the calling thread is changed.
+void lower_thread_priority() noexcept;
+
+}  // namespace holdfast::numa
