@@ -20,9 +20,12 @@ using namespace std::chrono_literals;
 
 /// For replies that no other rank has to come for.
 constexpr Duration kReplyTimeout = 30s;
-/// What every server takes, whatever it says (the protocol's constants).
+/// Longest request that every server takes: Slurm reads lines of less than 1024 bytes.
+constexpr std::size_t kMaxRequest = 1000;
+/// Room for "cmd=put kvsname= key= value=" and a key.
+constexpr std::size_t kRequestOverhead = 28 + 64;
+/// Less than this in a value, and a card would need absurdly many.
 constexpr std::size_t kLeastValueBytes = 64;
-constexpr std::size_t kMostValueBytes = 1024;
 
 /// Exchanges this process has begun; part of the keys, since no key can be put twice. All ranks open their
 /// stores together, so it is the same everywhere.
@@ -130,11 +133,13 @@ Result<std::unique_ptr<Launch>> open_pmi1(const Clock& clock) {
   HOLDFAST_TRY(const std::string named, line->ask("cmd=get_my_kvsname", "my_kvsname", clock, deadline));
   const auto longest = parse_count("vallen_max", pmi1::field(maxes, "vallen_max").value_or(""));
   identity.job = std::string(pmi1::field(named, "kvsname").value_or(""));
-  if (!longest || *longest < kLeastValueBytes || identity.job.empty())
+  const std::size_t taken = kRequestOverhead + identity.job.size();
+  if (!longest || identity.job.empty() || *longest <= kLeastValueBytes ||
+      taken + kLeastValueBytes > kMaxRequest)
     return fail(Code::system, kOperation,
                 fmt::format("unusable answers of the PMI server: {}; {}", maxes, named));
   // One less: servers differ on whether the limit counts a terminating zero.
-  const std::size_t value_bytes = std::min<std::size_t>(*longest, kMostValueBytes) - 1;
+  const std::size_t value_bytes = std::min<std::size_t>(*longest - 1, kMaxRequest - taken);
   return std::make_unique<Pmi1>(*line, std::move(identity), value_bytes, clock);
 }
 
