@@ -1,0 +1,106 @@
+#include <fmt/format.h>
+
+#include <mutex>
+#include <utility>
+
+#include "fabric/ofi/endpoint.h"
+#include "fabric/ofi/errors.h"
+#include "fabric/ofi/provider.h"
+#include "holdfast/base/log.h"
+#include "holdfast/fabric/ofi.h"
+
+namespace holdfast::fabric {
+namespace ofi {
+namespace {
+
+constexpr std::string_view kOpen = "open_ofi";
+
+class OfiFabric final : public Fabric {
+ public:
+  static Result<std::unique_ptr<OfiFabric>> open(Choice choice, const Clock& clock) {
+    fid_fabric* fabric = nullptr;
+    if (const int rc = fi_fabric(choice.info->fabric_attr, &fabric, nullptr); rc != 0)
+      return fail_ofi(rc, kOpen, "fi_fabric");
+    return std::unique_ptr<OfiFabric>(new OfiFabric(FabricHandle(fabric), std::move(choice), clock));
+  }
+
+  const FabricInfo& info() const noexcept override { return choice_.candidate.info; }
+
+  Result<std::unique_ptr<Endpoint>> open(const EndpointOptions& options) override {
+    const std::lock_guard lock(opening_);
+    HOLDFAST_TRY(auto endpoint, OfiEndpoint::open(*fabric_, *choice_.info, info(), options, clock_));
+    return endpoint;
+  }
+
+ private:
+  OfiFabric(FabricHandle fabric, Choice choice, const Clock& clock)
+      : choice_(std::move(choice)), fabric_(std::move(fabric)), clock_(clock) {}
+
+  Choice choice_;
+  FabricHandle fabric_;
+  const Clock& clock_;
+  std::mutex opening_;  // providers share state in the fabric object while a domain is made
+};
+
+std::string list_of(const std::vector<Choice>& choices) {
+  std::string out;
+  for (const Choice& choice : choices)
+    out += fmt::format("{}{}: {}", out.empty() ? "" : "; ", name_of(choice.candidate.info),
+                       choice.candidate.reason);
+  return out.empty() ? "none" : out;
+}
+
+/// Opens a choice and tries an endpoint on it: what cannot be used should be passed over now.
+Result<std::unique_ptr<Fabric>> try_choice(Choice choice, const Clock& clock) {
+  HOLDFAST_TRY(auto fabric, OfiFabric::open(std::move(choice), clock));
+  HOLDFAST_TRY(auto endpoint, fabric->open({.receive_depth = 1}));
+  endpoint.reset();
+  return fabric;
+}
+
+void log_choice(const FabricInfo& info) {
+  const bool surprising = !info.rdma && rdma_hardware_present();
+  log(surprising ? LogLevel::warning : LogLevel::info,
+      fmt::format("fabric: {}: {}{}", name_of(info), info.reason,
+                  surprising ? "; this machine has RDMA devices, see `holdfast doctor`" : ""));
+}
+
+}  // namespace
+}  // namespace ofi
+
+Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock& clock) {
+  std::vector<ofi::Choice> choices = ofi::find_choices(options);
+  std::string failures;
+  Error last{Code::unsupported, std::string(ofi::kOpen), ""};
+  for (ofi::Choice& choice : choices) {
+    if (!choice.candidate.usable) continue;
+    const std::string name = ofi::name_of(choice.candidate.info);
+    if (!failures.empty()) choice.candidate.info.reason += "; better ones failed: " + failures;
+    auto fabric = ofi::try_choice(std::move(choice), clock);
+    if (fabric) {
+      ofi::log_choice((*fabric)->info());
+      return fabric;
+    }
+    last = fabric.error();
+    failures += fmt::format("{}{}: {}", failures.empty() ? "" : "; ", name, last.message());
+    log(LogLevel::warning, fmt::format("fabric: {} cannot be used: {}", name, last.message()));
+  }
+  if (!failures.empty()) return fail(last.code, ofi::kOpen, failures);
+  if (choices.empty())
+    return fail(Code::unsupported, ofi::kOpen,
+                fmt::format("Holdfast does not use provider '{}'; it uses {}", options.provider,
+                            ofi::preferred_names()));
+  std::string asked = options.provider.empty() ? "" : fmt::format(" '{}'", options.provider);
+  if (!options.interface.empty()) asked += fmt::format(" on '{}'", options.interface);
+  return fail(
+      Code::unsupported, ofi::kOpen,
+      fmt::format("no libfabric provider{} can be used here. Looked at: {}", asked, ofi::list_of(choices)));
+}
+
+Result<std::vector<OfiCandidate>> probe_ofi(const OfiOptions& options) {
+  std::vector<OfiCandidate> out;
+  for (ofi::Choice& choice : ofi::find_choices(options)) out.push_back(std::move(choice.candidate));
+  return out;
+}
+
+}  // namespace holdfast::fabric
