@@ -13,11 +13,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -39,10 +39,34 @@ constexpr std::chrono::milliseconds kLongestPoll = 100ms;
 /// systems give all entries one inode number.
 constexpr unsigned kTrustInodes = 16;
 
-/// Exchanges that this process has completed. All ranks open and close their stores together, so the number
-/// is the same everywhere, and files of one exchange are never taken for those of the next. One that failed
-/// does not count: it may be tried again and still meet ranks that come late.
-std::atomic<std::uint32_t> completed_rounds{0};
+/// Exchanges that this process has completed, by directory, job and rank (tests run several ranks in one
+/// process). All ranks open and close their stores together, so the number is the same everywhere, and files
+/// of one exchange are never taken for those of the next. One that failed does not count: it may be tried
+/// again and still meet ranks that come late. Any thread.
+class Rounds {
+ public:
+  static std::uint32_t completed(const RendezvousOptions& options) {
+    const std::lock_guard lock(guard());
+    return counts()[key(options)];
+  }
+  static void complete(const RendezvousOptions& options) {
+    const std::lock_guard lock(guard());
+    ++counts()[key(options)];
+  }
+
+ private:
+  static std::string key(const RendezvousOptions& options) {
+    return fmt::format("{} {} {}", options.rank, options.job, options.directory);
+  }
+  static std::mutex& guard() {
+    static std::mutex instance;
+    return instance;
+  }
+  static std::map<std::string, std::uint32_t>& counts() {
+    static std::map<std::string, std::uint32_t> instance;
+    return instance;
+  }
+};
 
 /// Sleeps until the directory changes, as far as the kernel can tell, and no longer than the poll interval.
 class Watch {
@@ -82,7 +106,7 @@ class Meeting {
   Meeting(const RendezvousOptions& options, const Clock& clock, std::string_view card)
       : options_(options),
         clock_(clock),
-        names_(options.job, completed_rounds.load()),
+        names_(options.job, Rounds::completed(options)),
         mine_{.note = Note::card,
               .rank = options.rank,
               .size = options.size,
@@ -194,7 +218,7 @@ class Meeting {
   std::vector<std::string> finish() {
     // Everyone has read this card; the small "seen" file stays, since others may still look for it.
     ::unlinkat(directory_.get(), names_.file(Note::card, options_.rank).c_str(), 0);
-    completed_rounds.fetch_add(1);
+    Rounds::complete(options_);
     std::vector<std::string> cards;
     cards.reserve(known_.size());
     for (Known& known : known_) cards.push_back(std::move(known.card->body));

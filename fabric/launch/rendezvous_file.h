@@ -18,7 +18,7 @@ enum class Note : std::uint8_t {
   seen,  ///< which cards a rank has read
 };
 
-/// What a file says. Its bytes: magic, the fields, job, body, and a CRC-64 over all of it.
+/// What a file says. Its bytes: magic, the fields, job, body, and a checksum over all of it.
 struct RendezvousFile {
   Note note = Note::card;
   std::uint32_t rank = 0;
