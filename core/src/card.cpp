@@ -55,7 +55,7 @@ Result<Card> Card::decode(std::string_view text) {
     return fail(Code::unsupported, "Card::decode",
                 fmt::format("the member runs Holdfast {} (protocol {}), this one {} (protocol {}); start all ranks with "
                             "the same version",
-                            card.version, protocol_version, version(), kProtocolVersion));
+                            card.version, protocol_version, holdfast::version(), kProtocolVersion));
   card.provider = in.get_text();
   card.protocol = in.get_text();
   card.host = in.get_text();
