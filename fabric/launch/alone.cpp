@@ -17,10 +17,8 @@ class Alone final : public Launch {
   }
 
  private:
-  Identity identity_{.rank = 0,
-                     .size = 1,
-                     .job = fmt::format("alone-{:016x}", random_u64()),
-                     .launcher = "alone"};
+  Identity identity_{
+      .rank = 0, .size = 1, .job = fmt::format("alone-{:016x}", random_u64()), .launcher = "alone"};
 };
 
 }  // namespace

@@ -37,10 +37,8 @@ Result<std::unique_ptr<Launch>> from_rendezvous(const Environment& environment) 
                             missing));
   HOLDFAST_TRY(const std::uint32_t my_rank, launch::parse_count("HOLDFAST_RANK", *rank));
   HOLDFAST_TRY(const std::uint32_t ranks, launch::parse_count("HOLDFAST_SIZE", *size));
-  return launch::open_rendezvous({.directory = std::string(*directory),
-                                  .rank = my_rank,
-                                  .size = ranks,
-                                  .job = std::string(*job)});
+  return launch::open_rendezvous(
+      {.directory = std::string(*directory), .rank = my_rank, .size = ranks, .job = std::string(*job)});
 }
 
 }  // namespace

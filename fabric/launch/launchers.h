@@ -22,7 +22,8 @@ inline constexpr std::size_t kMaxCardBytes = 64 * 1024;
 /// Longest name of a job.
 inline constexpr std::size_t kMaxJobBytes = 4096;
 
-/// Most ranks a job may have. Far above any real job: it only keeps a mistyped size from asking for all memory.
+/// Most ranks a job may have. Far above any real job: it only keeps a mistyped size from asking for all
+/// memory.
 inline constexpr std::uint32_t kMaxRanks = 1U << 22;
 
 struct RendezvousOptions {

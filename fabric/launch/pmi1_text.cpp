@@ -74,14 +74,16 @@ std::vector<std::string> to_values(std::string_view card, std::size_t value_byte
   const std::size_t count = 1 + (rest + value_bytes - 1) / value_bytes;
   std::vector<std::string> values;
   values.push_back(std::to_string(count) + '.' + text.substr(0, first));
-  for (std::size_t at = first; at < text.size(); at += value_bytes) values.push_back(text.substr(at, value_bytes));
+  for (std::size_t at = first; at < text.size(); at += value_bytes)
+    values.push_back(text.substr(at, value_bytes));
   return values;
 }
 
 std::optional<std::size_t> count_of(std::string_view first) {
   std::size_t count = 0;
   const auto [at, error] = std::from_chars(first.data(), first.data() + first.size(), count);
-  if (error != std::errc() || at == first.data() + first.size() || *at != '.' || count == 0) return std::nullopt;
+  if (error != std::errc() || at == first.data() + first.size() || *at != '.' || count == 0)
+    return std::nullopt;
   return count;
 }
 

@@ -23,8 +23,8 @@ constexpr Duration kInquest = 2s;
 /// Most ranks that are asked after then.
 constexpr std::uint32_t kMaxInquest = 1024;
 
-/// Exchanges this process has begun; part of the key, since PMIx keeps the first value of each key it gave out.
-/// All ranks open their stores together, so it is the same everywhere.
+/// Exchanges this process has begun; part of the key, since PMIx keeps the first value of each key it gave
+/// out. All ranks open their stores together, so it is the same everywhere.
 std::atomic<std::uint32_t> rounds_begun{0};
 
 tl::unexpected<Error> pmix_error(std::string_view operation, std::string_view call, pmix_status_t status) {
@@ -64,8 +64,8 @@ class Session {
   bool open_ = false;
 };
 
-/// What callbacks on PMIx's thread report to. Shared with each pending callback, so that one which comes after
-/// the deadline finds it alive.
+/// What callbacks on PMIx's thread report to. Shared with each pending callback, so that one which comes
+/// after the deadline finds it alive.
 class Pending {
  public:
   explicit Pending(std::size_t count) : done_(count, false) {}
@@ -206,8 +206,10 @@ class Pmix final : public Launch {
     pmix_value_t* value = nullptr;
     const pmix_status_t status = PMIx_Get(&peer, key.c_str(), limit.get(), 1, &value);
     if (status == PMIX_ERR_TIMEOUT)
-      return fail(Code::timed_out, kExchange, fmt::format("the card of rank {} did not arrive in time", rank));
-    if (status != PMIX_SUCCESS) return pmix_error(kExchange, fmt::format("PMIx_Get of rank {}", rank), status);
+      return fail(Code::timed_out, kExchange,
+                  fmt::format("the card of rank {} did not arrive in time", rank));
+    if (status != PMIX_SUCCESS)
+      return pmix_error(kExchange, fmt::format("PMIx_Get of rank {}", rank), status);
     std::string card;
     const bool sound = value->type == PMIX_BYTE_OBJECT;
     if (sound && value->data.bo.size > 0) card.assign(value->data.bo.bytes, value->data.bo.size);
@@ -238,12 +240,12 @@ class Pmix final : public Launch {
     }
     pending->wait(Deadline::after(clock_, kInquest), clock_);
     const auto absent = pending->not_succeeded();
-    const std::string who =
-        absent.empty() ? std::string("a rank that is not known") : list_ranks(absent);
-    return fail(Code::timed_out, kExchange,
-                fmt::format("{} of job {} did not come to the exchange in time; are they running, and did they "
-                            "get as far as opening their store?",
-                            who, identity_.job));
+    const std::string who = absent.empty() ? std::string("a rank that is not known") : list_ranks(absent);
+    return fail(
+        Code::timed_out, kExchange,
+        fmt::format("{} of job {} did not come to the exchange in time; are they running, and did they "
+                    "get as far as opening their store?",
+                    who, identity_.job));
   }
 
   pmix_proc_t proc(pmix_rank_t rank) const {

@@ -1,10 +1,10 @@
 // Meeting in a directory that all ranks see.
 //
 // Every rank writes a card and reads the others'. A directory may hold cards of an earlier run under the same
-// job name, so having a card of each rank is not enough: each card carries a nonce, and a rank that has a card
-// of everyone writes a second file ("seen") with a digest of all nonces. The exchange ends when all digests
-// are equal to one's own. My nonce is in each of them and is new, so whoever wrote such a digest has read my
-// card in this run, is alive in it, and its own card, whose nonce is in there too, is of this run.
+// job name, so having a card of each rank is not enough: each card carries a nonce, and a rank that has a
+// card of everyone writes a second file ("seen") with a digest of all nonces. The exchange ends when all
+// digests are equal to one's own. My nonce is in each of them and is new, so whoever wrote such a digest has
+// read my card in this run, is alive in it, and its own card, whose nonce is in there too, is of this run.
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,11 +13,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -39,10 +39,34 @@ constexpr std::chrono::milliseconds kLongestPoll = 100ms;
 /// systems give all entries one inode number.
 constexpr unsigned kTrustInodes = 16;
 
-/// Exchanges that this process has completed. All ranks open and close their stores together, so the number
-/// is the same everywhere, and files of one exchange are never taken for those of the next. One that failed
-/// does not count: it may be tried again and still meet ranks that come late.
-std::atomic<std::uint32_t> completed_rounds{0};
+/// Exchanges that this process has completed, by directory, job and rank (tests run several ranks in one
+/// process). All ranks open and close their stores together, so the number is the same everywhere, and files
+/// of one exchange are never taken for those of the next. One that failed does not count: it may be tried
+/// again and still meet ranks that come late. Any thread.
+class Rounds {
+ public:
+  static std::uint32_t completed(const RendezvousOptions& options) {
+    const std::lock_guard lock(guard());
+    return counts()[key(options)];
+  }
+  static void complete(const RendezvousOptions& options) {
+    const std::lock_guard lock(guard());
+    ++counts()[key(options)];
+  }
+
+ private:
+  static std::string key(const RendezvousOptions& options) {
+    return fmt::format("{} {} {}", options.rank, options.job, options.directory);
+  }
+  static std::mutex& guard() {
+    static std::mutex instance;
+    return instance;
+  }
+  static std::map<std::string, std::uint32_t>& counts() {
+    static std::map<std::string, std::uint32_t> instance;
+    return instance;
+  }
+};
 
 /// Sleeps until the directory changes, as far as the kernel can tell, and no longer than the poll interval.
 class Watch {
@@ -82,7 +106,7 @@ class Meeting {
   Meeting(const RendezvousOptions& options, const Clock& clock, std::string_view card)
       : options_(options),
         clock_(clock),
-        names_(options.job, completed_rounds.load()),
+        names_(options.job, Rounds::completed(options)),
         mine_{.note = Note::card,
               .rank = options.rank,
               .size = options.size,
@@ -136,7 +160,8 @@ class Meeting {
     const auto bytes = read_published(directory_.get(), entry, owner_);
     if (!bytes) return false;
     auto file = RendezvousFile::decode(*bytes);
-    if (!file || file->note != name.note || file->rank != name.rank || file->job != options_.job) return false;
+    if (!file || file->note != name.note || file->rank != name.rank || file->job != options_.job)
+      return false;
     if (file->size != options_.size) {
       other_size_ = file;
       return false;
@@ -144,10 +169,11 @@ class Meeting {
     Known& known = known_[name.rank];
     if (name.rank == options_.rank) {
       if (name.note == Note::card && file->nonce != mine_.nonce)
-        return fail(Code::invalid, kExchange,
-                    fmt::format("another process of job {} says it is rank {}, too; give each process its own "
-                                "HOLDFAST_RANK",
-                                options_.job, options_.rank));
+        return fail(
+            Code::invalid, kExchange,
+            fmt::format("another process of job {} says it is rank {}, too; give each process its own "
+                        "HOLDFAST_RANK",
+                        options_.job, options_.rank));
       return true;
     }
     if (name.note == Note::card) {
@@ -192,7 +218,7 @@ class Meeting {
   std::vector<std::string> finish() {
     // Everyone has read this card; the small "seen" file stays, since others may still look for it.
     ::unlinkat(directory_.get(), names_.file(Note::card, options_.rank).c_str(), 0);
-    completed_rounds.fetch_add(1);
+    Rounds::complete(options_);
     std::vector<std::string> cards;
     cards.reserve(known_.size());
     for (Known& known : known_) cards.push_back(std::move(known.card->body));
@@ -208,17 +234,20 @@ class Meeting {
     }
     std::string text;
     if (!absent.empty())
-      text = fmt::format("{} of job {} did not come to {} in time; are they running, and do their hosts see this "
-                         "directory?",
-                         list_ranks(absent), options_.job, options_.directory);
+      text = fmt::format(
+          "{} of job {} did not come to {} in time; are they running, and do their hosts see this "
+          "directory?",
+          list_ranks(absent), options_.job, options_.directory);
     else
-      text = fmt::format("{} of job {} left a card in {} but did not answer to this rank's; they may have died, or "
-                         "the cards are of an earlier run and nobody came this time",
-                         list_ranks(behind), options_.job, options_.directory);
+      text = fmt::format(
+          "{} of job {} left a card in {} but did not answer to this rank's; they may have died, or "
+          "the cards are of an earlier run and nobody came this time",
+          list_ranks(behind), options_.job, options_.directory);
     if (other_size_)
-      text += fmt::format(" (there is a card of rank {} for {} ranks instead of {}: a leftover, or HOLDFAST_SIZE "
-                          "differs)",
-                          other_size_->rank, other_size_->size, options_.size);
+      text += fmt::format(
+          " (there is a card of rank {} for {} ranks instead of {}: a leftover, or HOLDFAST_SIZE "
+          "differs)",
+          other_size_->rank, other_size_->size, options_.size);
     return fail(Code::timed_out, kExchange, std::move(text));
   }
 
@@ -236,8 +265,7 @@ class Meeting {
 class Rendezvous final : public Launch {
  public:
   Rendezvous(RendezvousOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {
-    identity_ = {
-        .rank = options_.rank, .size = options_.size, .job = options_.job, .launcher = "rendezvous"};
+    identity_ = {.rank = options_.rank, .size = options_.size, .job = options_.job, .launcher = "rendezvous"};
   }
   const Identity& identity() const noexcept override { return identity_; }
   Result<std::vector<std::string>> exchange(std::string_view card, Deadline deadline) override {
@@ -262,14 +290,15 @@ Result<std::unique_ptr<Launch>> open_rendezvous(const RendezvousOptions& options
                 fmt::format("HOLDFAST_RANK={} in a job of HOLDFAST_SIZE={}: ranks count from 0", options.rank,
                             options.size));
   if (options.job.size() > kMaxJobBytes)
-    return fail(Code::invalid, kOperation,
-                fmt::format("HOLDFAST_JOB is longer than {} bytes", kMaxJobBytes));
+    return fail(Code::invalid, kOperation, fmt::format("HOLDFAST_JOB is longer than {} bytes", kMaxJobBytes));
   const File directory(::open(options.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory && (errno == ENOENT || errno == ENOTDIR))
-    return fail(Code::invalid, kOperation,
-                fmt::format("HOLDFAST_RENDEZVOUS={} is not a directory on this host; give one that all hosts share",
-                            options.directory));
-  if (!directory) return fail_errno(errno, kOperation, fmt::format("HOLDFAST_RENDEZVOUS={}", options.directory));
+    return fail(
+        Code::invalid, kOperation,
+        fmt::format("HOLDFAST_RENDEZVOUS={} is not a directory on this host; give one that all hosts share",
+                    options.directory));
+  if (!directory)
+    return fail_errno(errno, kOperation, fmt::format("HOLDFAST_RENDEZVOUS={}", options.directory));
   return std::make_unique<Rendezvous>(options, clock);
 }
 

@@ -128,12 +128,13 @@ std::optional<RendezvousName> RendezvousNames::parse(std::string_view entry) con
 
 Result<uid_t> publish(int directory, std::string_view name, std::string_view bytes) {
   Temporary temporary(directory, fmt::format(".holdfast.{:016x}.tmp", random_u64()));
-  File file(::openat(directory, temporary.name().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                     S_IRUSR | S_IWUSR));
+  File file(::openat(directory, temporary.name().c_str(),
+                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
   if (!file) return fail_errno(errno, kExchange, "creating a file in the rendezvous directory");
   HOLDFAST_DO(write_all(file.get(), bytes, name));
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return fail_errno(errno, kExchange, fmt::format("looking at {}", name));
+  if (::fstat(file.get(), &status) != 0)
+    return fail_errno(errno, kExchange, fmt::format("looking at {}", name));
   // A network file system sends the bytes, and reports a full disk, only when the file is closed.
   if (::close(file.release()) != 0) return fail_errno(errno, kExchange, fmt::format("closing {}", name));
   if (::renameat(directory, temporary.name().c_str(), directory, std::string(name).c_str()) != 0)

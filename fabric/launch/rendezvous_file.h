@@ -18,7 +18,7 @@ enum class Note : std::uint8_t {
   seen,  ///< which cards a rank has read
 };
 
-/// What a file says. Its bytes: magic, the fields, job, body, and a CRC-64 over all of it.
+/// What a file says. Its bytes: magic, the fields, job, body, and a checksum over all of it.
 struct RendezvousFile {
   Note note = Note::card;
   std::uint32_t rank = 0;
@@ -50,8 +50,8 @@ class RendezvousNames {
   std::string prefix_;
 };
 
-/// Puts `bytes` under `name` in one step: readers see the former file or all of this one. Returns the user the
-/// file belongs to (on a network file system not always this process's). Errors: denied, system.
+/// Puts `bytes` under `name` in one step: readers see the former file or all of this one. Returns the user
+/// the file belongs to (on a network file system not always this process's). Errors: denied, system.
 Result<uid_t> publish(int directory, std::string_view name, std::string_view bytes);
 
 /// The bytes of a regular file of `owner`'s; nothing where it has gone, is another kind or another user's, or

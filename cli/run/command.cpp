@@ -1,0 +1,85 @@
+#include "cli/run/command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+namespace holdfast::run {
+namespace {
+
+/// What a rank on another host needs of our environment besides what the user exports.
+bool is_handed_on(std::string_view name) {
+  return name == "PATH" || name == "LD_LIBRARY_PATH" || name == "PYTHONPATH" ||
+         name.starts_with("HOLDFAST_") || name.starts_with("FI_");
+}
+
+std::vector<std::string> rank_environment(const Options& options, const Job& job, std::uint32_t rank) {
+  return {
+      fmt::format("HOLDFAST_RANK={}", rank),
+      fmt::format("HOLDFAST_SIZE={}", options.ranks),
+      fmt::format("HOLDFAST_JOB={}", job.name),
+      fmt::format("HOLDFAST_RENDEZVOUS={}", job.directory),
+      // libinfinipath, which Debian's libfabric pulls in, would install signal handlers that can hang.
+      "IPATH_NO_BACKTRACE=1",
+  };
+}
+
+/// $1: where to go; the rest: the program. Descriptor 3 is the agent's input. The program gets a session, and
+/// so a process group, of its own; a job of a shell without job control leads no group, so setsid does not
+/// fork and $! is the group.
+constexpr std::string_view kKeeper = R"(cd "$1" || exit 126
+shift
+exec 3<&0 </dev/null
+setsid "$@" 3<&- &
+p=$!
+( while read -r s; do kill -s "$s" -- "-$p"; done <&3; kill -s KILL -- "-$p" ) 2>/dev/null &
+w=$!
+exec 3<&-
+wait "$p"
+c=$?
+kill -s KILL -- "-$p" 2>/dev/null
+kill -s KILL "$w" 2>/dev/null
+exit "$c")";
+
+}  // namespace
+
+std::string quote(const std::string& word) {
+  std::string quoted = "'";
+  for (const char c : word) {
+    if (c == '\'')
+      quoted += "'\\''";
+    else
+      quoted += c;
+  }
+  return quoted + "'";
+}
+
+Command local_command(const Options& options, const Job& job, std::uint32_t rank) {
+  return {.words = options.command, .environment = rank_environment(options, job, rank)};
+}
+
+Command remote_command(const Options& options, const Job& job, std::uint32_t rank, const std::string& host) {
+  Command command{.words = options.agent, .environment = {}};
+  std::string script =
+      "exec sh -c " + quote(std::string(kKeeper)) + " holdfast-run " + quote(job.working_directory) + " env";
+  const auto own = rank_environment(options, job, rank);
+  for (char** at = environ; *at != nullptr; ++at) {
+    const std::string_view assignment = *at;
+    const std::string name(assignment.substr(0, assignment.find('=')));
+    if (!is_handed_on(name) && std::ranges::find(options.exported, name) == options.exported.end()) continue;
+    // env takes the last of two assignments, but there is no need for two
+    if (std::ranges::any_of(own, [&](const std::string& mine) { return mine.starts_with(name + "="); }))
+      continue;
+    script += " " + quote(std::string(assignment));
+  }
+  for (const std::string& assignment : own) script += " " + quote(assignment);
+  for (const std::string& word : options.command) script += " " + quote(word);
+  command.words.push_back(host);
+  command.words.push_back(script);
+  return command;
+}
+
+}  // namespace holdfast::run

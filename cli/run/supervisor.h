@@ -1,0 +1,68 @@
+// Watches over the ranks of a job from the first start to the last end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/run/command.h"
+#include "cli/run/janitor.h"
+#include "cli/run/lines.h"
+#include "cli/run/options.h"
+#include "cli/run/process.h"
+
+namespace holdfast::run {
+
+/// Exit codes that shells and timeout(1) use for the same things.
+inline constexpr int kCodeTimedOut = 124;
+inline constexpr int kCodeNotExecutable = 126;
+inline constexpr int kCodeNotFound = 127;
+inline constexpr int kCodeSignal = 128;
+
+class Supervisor {
+ public:
+  /// Everything given stays the caller's. Signals INT, TERM, HUP, USR1, USR2 and CHLD have to be blocked.
+  Supervisor(const Options& options, const Job& job, Janitor& janitor, const Inherited& inherited);
+
+  /// Starts all ranks, and returns holdfast-run's exit code when none is left.
+  int run();
+
+ private:
+  enum class Ending : std::uint8_t { no, asked, killed };
+  struct Rank {
+    Process process;
+    Kind kind = Kind::rank;
+    std::string host;
+    std::optional<Lines> output;
+    std::optional<Lines> errors;
+    bool running = false;
+  };
+
+  bool start_all();
+  void refuse(std::uint32_t rank, const NotStarted& why);
+  void watch();
+  void read_from(File& stream, Lines& lines);
+  void take_signal(int number);
+  void reap();
+  void ended(std::uint32_t rank, int code);
+  void send_signal(Rank& rank, int number);
+  void end_all(int number);
+  void step_ending();
+  int wait_ms() const;
+  void complain(const std::string& what) const;
+
+  const Options& options_;
+  const Job& job_;
+  Janitor& janitor_;
+  const Inherited& inherited_;
+  File signals_;
+  std::vector<Rank> ranks_;
+  std::uint32_t running_ = 0;
+  int code_ = 0;
+  Ending ending_ = Ending::no;
+  Deadline give_up_ = Deadline::never();    // of the whole job
+  Deadline next_step_ = Deadline::never();  // when those that were asked to end are killed
+};
+
+}  // namespace holdfast::run
