@@ -83,11 +83,13 @@ Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, s
 }
 
 Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key, Deadline deadline) {
-  HOLDFAST_CO_TRY(const RegionKey region, co_await region_of(job, channel, member, 0, deadline));
+  const std::uint64_t catalogue_at = job.peers->card(member).catalogue_at;
+  HOLDFAST_CO_TRY(const RegionKey region, co_await region_of(job, channel, member, catalogue_at, deadline));
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.endpoint().connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block, job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
   const CatalogueGeometry geometry = job.peers->card(member).catalogue;
+  const std::uint64_t start = catalogue_at - region.first;
 
   fabric::ReadRequest request;
   request.peer = peer;
@@ -96,7 +98,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   request.deadline = deadline;
   for (int attempt = 0; attempt < kLookAttempts; ++attempt) {
     if (attempt != 0) job.counters.add(Count::remote_torn);
-    request.offset = geometry.bucket_of(key) * sizeof(CatalogueBucket);
+    request.offset = start + geometry.bucket_of(key) * sizeof(CatalogueBucket);
     request.into = {block.address, sizeof(CatalogueBucket)};
     job.counters.add(Count::remote_reads);
     Channel::Read bucket = channel.read(request);
@@ -104,7 +106,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
     RemoteLook look =
         look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)>(request.into), key, geometry);
     if (look.says == RemoteLook::Says::elsewhere) {
-      request.offset = slot_offset(look.slot);
+      request.offset = start + slot_offset(look.slot);
       request.into = {block.address, sizeof(CatalogueLine)};
       job.counters.add(Count::remote_reads);
       Channel::Read line = channel.read(request);

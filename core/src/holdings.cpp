@@ -17,33 +17,34 @@ constexpr std::uint64_t kCatalogueAlignment = 4096;
 
 void Holdings::FreeRecords::operator()(Record* records) const noexcept { std::free(records); }
 
+Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueGeometry& geometry) {
+  const numa::NodeId node = memory.arena().segments().front().node;
+  auto block = memory.allocate(geometry.bytes(), kCatalogueAlignment, node);
+  if (block) return block;
+  return fail(Code::invalid, "Store::open",
+              fmt::format("a catalogue of {} entries takes {} and does not fit into a segment of the arena of {}; ask "
+                          "for fewer entries (HOLDFAST_CATALOGUE) or a larger arena (HOLDFAST_ARENA)",
+                          geometry.capacity(), format_bytes(geometry.bytes()), format_bytes(memory.arena().bytes())));
+}
+
 Result<std::unique_ptr<Holdings>> Holdings::create(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours,
                                                    MemberId rank, std::uint64_t incarnation,
-                                                   CatalogueGeometry geometry) {
-  auto block = memory->allocate(geometry.bytes(), kCatalogueAlignment, memory->arena().segments().front().node);
-  if (!block || block->segment != 0)
-    return fail(Code::invalid, "Store::open",
-                fmt::format("a catalogue of {} entries takes {} and does not fit into the arena's first segment of {}; "
-                            "ask for fewer entries (HOLDFAST_CATALOGUE) or a larger arena (HOLDFAST_ARENA)",
-                            geometry.capacity(), format_bytes(geometry.bytes()),
-                            format_bytes(memory->arena().segments().front().bytes)));
-  HOLDFAST_CHECK(block->location == 0, "the catalogue must be the arena's first block");
+                                                   CatalogueGeometry geometry, const Block& catalogue) {
   auto* const records = static_cast<Record*>(std::calloc(geometry.slots(), sizeof(Record)));
   if (records == nullptr)
     return fail(Code::system, "Store::open", "no memory for the catalogue's records; ask for fewer entries");
-  CatalogueWriter catalogue(reinterpret_cast<CatalogueBucket*>(block->address), geometry);
-  return std::unique_ptr<Holdings>(new Holdings(std::move(memory), neighbours, rank, incarnation, std::move(catalogue),
-                                                *block, records));
+  CatalogueWriter writer(reinterpret_cast<CatalogueBucket*>(catalogue.address), geometry);
+  return std::unique_ptr<Holdings>(
+      new Holdings(std::move(memory), neighbours, rank, incarnation, std::move(writer), records));
 }
 
 Holdings::Holdings(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours, MemberId rank,
-                   std::uint64_t incarnation, CatalogueWriter catalogue, const Block& catalogue_block, Record* records)
+                   std::uint64_t incarnation, CatalogueWriter catalogue, Record* records)
     : memory_(std::move(memory)),
       neighbours_(neighbours),
       rank_(rank),
       incarnation_(incarnation),
       catalogue_(std::move(catalogue)),
-      catalogue_block_(catalogue_block),
       records_(records) {}
 
 Holdings::~Holdings() = default;

@@ -36,11 +36,14 @@ class Holdings {
   /// Bound on waiters; more are refused with `full`.
   static constexpr std::size_t kMostWaiters = 1U << 20;
 
-  /// Takes the catalogue's memory at the head of the arena. `neighbours` outlives this object.
-  /// Errors: invalid (the catalogue does not fit into the first segment).
+  /// Memory in the arena for a catalogue; zeroed, as all of a fresh arena is.
+  /// Errors: invalid (it does not fit).
+  static Result<Block> allocate_catalogue(LocalMemory& memory, const CatalogueGeometry& geometry);
+
+  /// `catalogue` is what allocate_catalogue gave. `neighbours` outlives this object. Errors: system (no memory).
   static Result<std::unique_ptr<Holdings>> create(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours,
                                                   MemberId rank, std::uint64_t incarnation,
-                                                  CatalogueGeometry geometry);
+                                                  CatalogueGeometry geometry, const Block& catalogue);
   ~Holdings();
 
   ObjectId new_id() noexcept { return {incarnation_, next_object_.fetch_add(1, std::memory_order_relaxed)}; }
@@ -101,7 +104,7 @@ class Holdings {
     void operator()(Record* records) const noexcept;
   };
   Holdings(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours, MemberId rank,
-           std::uint64_t incarnation, CatalogueWriter catalogue, const Block& catalogue_block, Record* records);
+           std::uint64_t incarnation, CatalogueWriter catalogue, Record* records);
   std::optional<Notice> take_waiters(const Key& key, Result<Entry> outcome);
   Status add_waiter(const Key& key, const Waiter& waiter);
   bool free_unless_pinned(const Block& block);
@@ -115,7 +118,6 @@ class Holdings {
 
   mutable std::mutex mutex_;
   CatalogueWriter catalogue_;
-  Block catalogue_block_;
   std::unique_ptr<Record[], FreeRecords> records_;
   std::vector<Block> limbo_;  ///< erased, still pinned
   std::unordered_set<ObjectId> promised_;

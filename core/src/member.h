@@ -66,7 +66,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Member(const Clock& clock, const StoreOptions& options);
   Status join(fabric::Launch& launch, Deadline deadline);
   Status start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
-               std::vector<RegionKey> regions, std::uint64_t incarnation, std::vector<Card> cards);
+               std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards);
   ObjectRef make_ref(const Entry& entry) const;
   Want want(const GetOptions& options, const std::optional<ByteRange>& range, bool local) const;
   Status publish(const Key& name, const Entry& entry, Duration timeout);

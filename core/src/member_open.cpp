@@ -81,6 +81,8 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
   HOLDFAST_TRY(job_.memory, LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
   report_arena(job_.memory->arena());
+  const CatalogueGeometry geometry = geometry_for(job_.options);
+  HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
   HOLDFAST_TRY(job_.neighbours,
                Neighbours::start({identity.job, MemberId{identity.rank}, incarnation}, job_.memory->arena(),
                                  job_.memory->ledger()));
@@ -106,7 +108,8 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   card.address = endpoint->address();
   card.host_socket = job_.neighbours->socket_name();
   card.arena_bytes = job_.memory->arena().bytes();
-  card.catalogue = geometry_for(job_.options);
+  card.catalogue_at = catalogue.location;
+  card.catalogue = geometry;
   card.keys = regions;
   HOLDFAST_TRY(const std::vector<std::string> texts, launch.exchange(card.encode(), deadline));
   std::vector<Card> cards;
@@ -120,16 +123,17 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
     cards.push_back(std::move(*decoded));
   }
   HOLDFAST_DO(check_cards(cards));
-  return start(identity, std::move(endpoint), std::move(regions), incarnation, std::move(cards));
+  return start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards));
 }
 
 Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
-                     std::vector<RegionKey> regions, std::uint64_t incarnation, std::vector<Card> cards) {
+                     std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards) {
   const MemberId self{identity.rank};
   const CatalogueGeometry geometry = cards[identity.rank].catalogue;
+  const std::uint64_t incarnation = cards[identity.rank].incarnation;
   job_.unmappable = std::vector<std::atomic<bool>>(cards.size());
   job_.peers = std::make_unique<Peers>(self, std::move(cards));
-  HOLDFAST_TRY(job_.holdings, Holdings::create(job_.memory, *job_.neighbours, self, incarnation, geometry));
+  HOLDFAST_TRY(job_.holdings, Holdings::create(job_.memory, *job_.neighbours, self, incarnation, geometry, catalogue));
 
   auto own = std::make_unique<View>();
   own->owner = self;
@@ -139,7 +143,7 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
     own->pieces.push_back({segment.base, segment.first, segment.bytes});
     memory.emplace_back(segment.base, segment.bytes);
   }
-  own->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(own->pieces.front().base), geometry);
+  own->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue.address), geometry);
   job_.memory->add_view(std::move(own));
 
   const Sender sender{self.value, incarnation};

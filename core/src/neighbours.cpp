@@ -180,11 +180,11 @@ Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card
     view->mappings.push_back(std::move(mapping));
     first += bytes;
   }
-  if (!in.ok() || first != card.arena_bytes || view->pieces.empty() ||
-      view->pieces.front().bytes < card.catalogue.bytes())
+  const std::byte* const catalogue = view->at(card.catalogue_at, card.catalogue.bytes());
+  if (!in.ok() || first != card.arena_bytes || catalogue == nullptr)
     return fail(Code::system, kOperation, "a member on this host passed memory that does not fit its card");
   view->catalogue =
-      CatalogueReader(reinterpret_cast<const CatalogueBucket*>(view->pieces.front().base), card.catalogue);
+      CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue), card.catalogue);
   return view;
 }
 
