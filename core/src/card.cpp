@@ -32,6 +32,7 @@ std::string Card::encode() const {
   out.put_bytes(address);
   out.put_text(host_socket);
   out.put(arena_bytes);
+  out.put(catalogue_at);
   out.put(catalogue.buckets);
   out.put(static_cast<std::uint32_t>(keys.size()));
   for (const RegionKey& region : keys) {
@@ -55,7 +56,7 @@ Result<Card> Card::decode(std::string_view text) {
     return fail(Code::unsupported, "Card::decode",
                 fmt::format("the member runs Holdfast {} (protocol {}), this one {} (protocol {}); start all ranks with "
                             "the same version",
-                            card.version, protocol_version, version(), kProtocolVersion));
+                            card.version, protocol_version, holdfast::version(), kProtocolVersion));
   card.provider = in.get_text();
   card.protocol = in.get_text();
   card.host = in.get_text();
@@ -66,6 +67,7 @@ Result<Card> Card::decode(std::string_view text) {
   card.address.assign(address.begin(), address.end());
   card.host_socket = in.get_text();
   card.arena_bytes = in.get<std::uint64_t>();
+  card.catalogue_at = in.get<std::uint64_t>();
   card.catalogue.buckets = in.get<std::uint64_t>();
   const auto regions = in.get<std::uint32_t>();
   if (regions > kMostRegions) return fail(Code::invalid, "Card::decode", "a member's card is damaged");

@@ -31,7 +31,8 @@ struct Card {
   std::vector<std::byte> address;   ///< of the serving endpoint
   std::string host_socket;          ///< abstract socket where neighbours attach
   std::uint64_t arena_bytes = 0;
-  CatalogueGeometry catalogue;      ///< lies at the arena's start
+  std::uint64_t catalogue_at = 0;   ///< offset of the catalogue in the arena
+  CatalogueGeometry catalogue;
   std::vector<RegionKey> keys;      ///< regions exposed when the card was written
 
   std::string encode() const;

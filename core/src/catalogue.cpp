@@ -46,7 +46,7 @@ bool line_valid(const Words& words) noexcept {
 bool is_odd(std::uint64_t word0) noexcept { return (word0 & 1) != 0; }
 
 std::uint64_t key_hash(const Key& key) noexcept {
-  return mix64(key.high + mix64(key.low + static_cast<std::uint64_t>(key.kind)));
+  return KeyHash()(key);
 }
 
 std::uint32_t tag_of(std::uint64_t hash, std::uint64_t seed) noexcept {
@@ -54,7 +54,8 @@ std::uint32_t tag_of(std::uint64_t hash, std::uint64_t seed) noexcept {
 }
 
 std::uint64_t bucket_of_hash(std::uint64_t hash, std::uint64_t buckets) noexcept {
-  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(hash) * buckets) >> 64);
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>((static_cast<Wide>(hash) * buckets) >> 64);
 }
 
 std::uint32_t reference(const Words& words, std::size_t i) noexcept {

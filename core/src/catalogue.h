@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "holdfast/base/random.h"
 #include "holdfast/base/result.h"
 #include "holdfast/object_id.h"
 #include "src/block.h"
@@ -32,6 +33,12 @@ struct Key {
 
   static Key of(const ObjectId& id) noexcept { return {id.high, id.low, Kind::object}; }
   friend bool operator==(const Key&, const Key&) = default;
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const noexcept {
+    return mix64(key.high + mix64(key.low + static_cast<std::uint64_t>(key.kind)));
+  }
 };
 
 /// What the catalogue says of a key. For an object, `id` repeats the key and the owner is the arena's.

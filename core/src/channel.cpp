@@ -120,28 +120,23 @@ void Channel::fire_timers() {
 
 void Channel::receive(std::span<const std::byte> bytes) {
   ++messages_received_;
-  auto header = decode_message(bytes);
+  const auto header = decode_message(bytes);
   // Whoever sends what cannot be read is no member of this job, or of another version: not worth an answer.
-  if (!header || header->to_incarnation != 0) {
-    if (!header) return;
-    if (header->to_incarnation != sender_.incarnation) {
-      if (header->type == MessageType::reply || header->reply_to.empty()) return;
-      WireWriter body;
-      put_status(body, fail(Code::owner_lost, "Channel::call",
-                            "the member that had this address has gone; another one answers there"));
-      reply(*header, body.bytes());
-      return;
-    }
+  if (!header) return;
+  if (header->type == MessageType::reply) {
+    const auto found = calls_.find(header->request);
+    if (found == calls_.end()) return;  // its caller gave up
+    PendingCall& call = *found->second;
+    call.reply.emplace(header->body.begin(), header->body.end());
+    call.event.set();
+  } else if (header->to_incarnation != sender_.incarnation) {
+    WireWriter body;
+    put_status(body, fail(Code::owner_lost, "Channel::call",
+                          "the member that had this address has gone; another one answers there"));
+    reply(*header, body.bytes());
+  } else if (handler_) {
+    handler_(*header);
   }
-  if (header->type != MessageType::reply) {
-    if (handler_) handler_(*header);
-    return;
-  }
-  const auto found = calls_.find(header->request);
-  if (found == calls_.end()) return;  // its caller gave up
-  PendingCall& call = *found->second;
-  call.reply.emplace(header->body.begin(), header->body.end());
-  call.event.set();
 }
 
 Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::byte> message,
@@ -150,8 +145,10 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
   auto peer = endpoint_->connect(address);
   if (!peer) co_return tl::unexpected(peer.error());
   ++messages_sent_;
+  ++sends_in_flight_;
   Send sending(*endpoint_, *peer, message, deadline);
   Status sent = co_await sending;
+  --sends_in_flight_;
   co_return sent;
 }
 
@@ -183,8 +180,10 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   ping.body = {};
   while (!pending.reply) {
     if (closing_) co_return tl::unexpected(closed_status().error());
-    if (deadline.passed(clock_))
+    if (deadline.passed(clock_)) {
+      if (type == MessageType::await_name || type == MessageType::await_object) give_up(receiver, header);
       co_return fail(Code::timed_out, "Channel::call", "no answer came before the deadline");
+    }
     pending.event.wait_until(std::min(deadline.time(), clock_.now() + kProbeInterval));
     co_await pending.event;
     if (pending.reply || closing_ || deadline.passed(clock_)) continue;
@@ -194,7 +193,18 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   WireReader in(*pending.reply);
   Status status = get_status(in);
   if (!status) co_return tl::unexpected(std::move(status).error());
-  co_return std::move(*pending.reply);
+  co_return std::vector<std::byte>(pending.reply->begin() + kGoodStatusBytes, pending.reply->end());
+}
+
+/// Tells who keeps an await that nobody waits for it any more. Lost, it costs him a bounded place.
+void Channel::give_up(Receiver receiver, MessageHeader awaiting) {
+  WireWriter body;
+  WireReader in(awaiting.body);
+  put_key(body, get_key(in));
+  body.put(awaiting.request);
+  awaiting.type = MessageType::give_up;
+  awaiting.body = body.bytes();
+  spawn(send_reply({receiver.address.begin(), receiver.address.end()}, encode(awaiting)), [](const Status&) {});
 }
 
 Task<Status> Channel::send_reply(std::vector<std::byte> address, std::vector<std::byte> message) {

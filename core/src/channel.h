@@ -57,7 +57,7 @@ class Channel {
   /// One message, not awaited beyond the network taking it.
   Task<Status> send(std::span<const std::byte> address, std::vector<std::byte> message, Deadline deadline);
 
-  /// A request and its reply's body. While the reply is not there the peer's endpoint is probed, so that a
+  /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is probed, so that a
   /// process that died is noticed whatever the deadline. Errors: owner_lost, timed_out, and what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline);
@@ -66,6 +66,7 @@ class Channel {
   void reply(const MessageHeader& request, std::span<const std::byte> body);
   void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
 
+  std::uint64_t sends_in_flight() const noexcept { return sends_in_flight_; }
   std::uint64_t messages_sent() const noexcept { return messages_sent_; }
   std::uint64_t messages_received() const noexcept { return messages_received_; }
 
@@ -75,6 +76,7 @@ class Channel {
   Status closed_status() const;
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
+  void give_up(Receiver receiver, MessageHeader awaiting);
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
 
   std::unique_ptr<fabric::Endpoint> endpoint_;
@@ -85,6 +87,7 @@ class Channel {
   struct PendingCall;
   std::unordered_map<std::uint64_t, PendingCall*> calls_;
   std::uint64_t next_request_ = 1;
+  std::uint64_t sends_in_flight_ = 0;
   std::uint64_t messages_sent_ = 0;
   std::uint64_t messages_received_ = 0;
   bool closing_ = false;

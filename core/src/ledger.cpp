@@ -2,17 +2,17 @@
 
 #include <algorithm>
 
+#include "src/thread_index.h"
+
 namespace holdfast {
 namespace {
-
-std::atomic<std::uint32_t> threads_seen{0};
 
 // Threads start their search apart, so that they neither contend nor walk over each other's pins. Slots next
 // to each other share cache lines, hence the stride.
 constexpr std::uint32_t kThreadStride = 64;
 
 std::uint32_t& search_start() noexcept {
-  thread_local std::uint32_t start = threads_seen.fetch_add(1, std::memory_order_relaxed) * kThreadStride;
+  thread_local std::uint32_t start = thread_index() * kThreadStride;
   return start;
 }
 
@@ -36,8 +36,8 @@ std::optional<std::uint32_t> Ledger::announce(const PinnedBlock& block) noexcept
     std::uint64_t high = ledger.high_water.load(std::memory_order_relaxed);
     while (slot >= high && !ledger.high_water.compare_exchange_weak(high, slot + 1, std::memory_order_seq_cst)) {
     }
-    if (ledger.slots[slot].load(std::memory_order_relaxed) == 0 &&
-        ledger.slots[slot].compare_exchange_strong(expected, block.pack(), std::memory_order_seq_cst)) {
+    if (ledger.slots()[slot].load(std::memory_order_relaxed) == 0 &&
+        ledger.slots()[slot].compare_exchange_strong(expected, block.pack(), std::memory_order_seq_cst)) {
       if (looked != 0) start = slot;
       return slot;
     }
@@ -52,7 +52,7 @@ bool ledger_pins(const LedgerMemory* ledger, std::uint64_t bytes, const PinnedBl
   const std::uint64_t used = std::min(ledger->high_water.load(std::memory_order_seq_cst), present);
   const std::uint64_t wanted = block.pack();
   for (std::uint64_t slot = 0; slot < used; ++slot)
-    if (ledger->slots[slot].load(std::memory_order_seq_cst) == wanted) return true;
+    if (ledger->slots()[slot].load(std::memory_order_seq_cst) == wanted) return true;
   return false;
 }
 

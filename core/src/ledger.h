@@ -25,11 +25,14 @@ struct PinnedBlock {
 };
 inline constexpr std::uint32_t kMostMembers = (1U << 24) - 2;
 
-/// What a ledger looks like in shared memory. Slots beyond `high_water` have never been used.
+/// What a ledger looks like in shared memory; the slots follow. Those beyond `high_water` have never been used.
 struct LedgerMemory {
+  using Slot = std::atomic<std::uint64_t>;
   std::atomic<std::uint64_t> high_water;
   std::uint64_t padding[7];
-  std::atomic<std::uint64_t> slots[];
+
+  Slot* slots() noexcept { return reinterpret_cast<Slot*>(this + 1); }
+  const Slot* slots() const noexcept { return reinterpret_cast<const Slot*>(this + 1); }
 };
 static_assert(sizeof(LedgerMemory) == kCacheLine);
 
@@ -43,7 +46,7 @@ class Ledger {
   std::optional<std::uint32_t> announce(const PinnedBlock& block) noexcept;
 
   /// Takes it back.
-  void withdraw(std::uint32_t slot) noexcept { memory().slots[slot].store(0, std::memory_order_release); }
+  void withdraw(std::uint32_t slot) noexcept { memory().slots()[slot].store(0, std::memory_order_release); }
 
   std::uint32_t slots() const noexcept { return slots_; }
   int fd() const noexcept { return region_.fd(); }

@@ -18,8 +18,8 @@ enum class MessageType : std::uint8_t {
   unpublish = 3,   ///< name key, object id or zero (any). Home: takes it out; replies its entry. not_found
   await_name = 4,  ///< name key. Home: replies its entry, when it is there
   await_object = 5,///< object id. Owner: replies its entry, when it is sealed. not_found
-  give_up = 6,     ///< request number: an await is not waited for any more. No reply
-  erase = 7,       ///< object id. Owner: erases the object. not_found
+  give_up = 6,     ///< key, number of the await request: it is not waited for any more. No reply
+  erase = 7,       ///< object id. Owner: erases the object; replies whether it had a name, and its key. not_found
   keys = 8,        ///< arena offset. Owner: exposes the region there if need be; replies its key
   arrive = 9,      ///< barrier number. Rank 0: replies when all have arrived
   ping = 10,       ///< no reply: sending it shows whether the peer's endpoint is still there
@@ -46,6 +46,7 @@ void put_entry(WireWriter& out, const Entry& entry);
 Entry get_entry(WireReader& in);
 
 /// A reply's body: the status, then what the handler adds.
+inline constexpr std::size_t kGoodStatusBytes = 1;
 void put_status(WireWriter& out, const Status& status);
 Status get_status(WireReader& in);
 

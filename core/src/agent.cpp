@@ -1,0 +1,219 @@
+#include "src/agent.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/log.h"
+
+namespace holdfast {
+namespace {
+
+// While erased blocks are still pinned, how often somebody looks whether they are free. Nothing waits for it:
+// an allocation that finds no room looks by itself.
+constexpr Duration kCollectInterval = std::chrono::milliseconds(50);
+
+// How long answers may take to leave when the member closes.
+constexpr Duration kFlushTimeout = std::chrono::seconds(2);
+
+}  // namespace
+
+Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
+    : job_(job), channel_(std::move(channel)), regions_(std::move(regions)) {
+  channel_->set_handler([this](const MessageHeader& message) { handle(message); });
+  thread_ = std::thread([this] { serve(); });
+}
+
+Agent::~Agent() {
+  stopping_.store(true, std::memory_order_release);
+  channel_->wake();
+  thread_.join();
+}
+
+void Agent::tell(Notice notice) {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(std::move(notice));
+  }
+  channel_->wake();
+}
+
+void Agent::collect_later() {
+  if (!collecting_.exchange(true, std::memory_order_acq_rel)) channel_->wake();
+}
+
+void Agent::serve() {
+  // Where exposing takes time, the others wait for the keys, not Store::open.
+  for (std::size_t segment = regions_.size(); segment < job_.memory->arena().segments().size(); ++segment)
+    if (const Status exposed = expose_segment(segment); !exposed) {
+      log(LogLevel::error, fmt::format("members on other hosts cannot read this one: {}", exposed.error().message()));
+      break;
+    }
+
+  std::vector<Notice> notices;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    Deadline until = Deadline::never();
+    if (collecting_.load(std::memory_order_acquire)) {
+      collecting_.store(false, std::memory_order_release);
+      if (job_.holdings->collect()) {
+        collecting_.store(true, std::memory_order_release);
+        until = Deadline::after(job_.clock, kCollectInterval);
+      }
+    }
+    channel_->drive(until, Duration::zero());
+    {
+      const std::lock_guard lock(inbox_mutex_);
+      notices.swap(inbox_);
+    }
+    for (const Notice& notice : notices) send_notice(notice);
+    notices.clear();
+    sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
+    received_.store(channel_->messages_received(), std::memory_order_relaxed);
+  }
+  const Deadline flushed = Deadline::after(job_.clock, kFlushTimeout);
+  while (channel_->sends_in_flight() != 0 && !flushed.passed(job_.clock)) channel_->drive(flushed, Duration::zero());
+}
+
+Status Agent::expose_segment(std::size_t index) {
+  const numa::Segment& segment = job_.memory->arena().segments()[index];
+  HOLDFAST_TRY(const fabric::RemoteMemory memory, channel_->endpoint().expose({segment.base, segment.bytes}));
+  regions_.push_back({segment.first, memory});
+  return {};
+}
+
+void Agent::send_notice(const Notice& notice) {
+  WireWriter body;
+  put_status(body, notice.outcome ? Status{} : Status(tl::unexpected(notice.outcome.error())));
+  if (notice.outcome) put_entry(body, *notice.outcome);
+  for (const Waiter& waiter : notice.waiters) channel_->reply(waiter.reply_to, waiter.request, body.bytes());
+}
+
+void Agent::refuse(const MessageHeader& message, const Error& error) {
+  WireWriter body;
+  put_status(body, tl::unexpected(error));
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::handle(const MessageHeader& message) {
+  served_.fetch_add(1, std::memory_order_relaxed);
+  switch (message.type) {
+    case MessageType::publish: return publish(message);
+    case MessageType::unpublish: return unpublish(message);
+    case MessageType::await_name:
+    case MessageType::await_object: return await(message);
+    case MessageType::give_up: {
+      WireReader in(message.body);
+      const Key key = get_key(in);
+      const auto request = in.get<std::uint64_t>();
+      if (in.ok()) job_.holdings->give_up(key, {{message.reply_to.begin(), message.reply_to.end()}, request});
+      return;
+    }
+    case MessageType::erase: return erase(message);
+    case MessageType::keys: return keys(message);
+    case MessageType::arrive: return arrive(message);
+    case MessageType::ping:
+    case MessageType::reply: return;
+  }
+}
+
+void Agent::publish(const MessageHeader& message) {
+  WireReader in(message.body);
+  const Key key = get_key(in);
+  const Entry entry = get_entry(in);
+  const bool sound = in.ok() && key.kind == Key::Kind::name && entry.owner.value == message.from &&
+                     entry.owner.value < job_.peers->size() && BlockLayout::flags_valid(entry.layout.flags) &&
+                     entry.layout.size <= kMaxPayloadBytes;
+  if (!sound) return refuse(message, {Code::invalid, "Store::put", "the request to publish a name makes no sense"});
+  auto published = job_.holdings->publish(key, entry);
+  if (!published) return refuse(message, published.error());
+  WireWriter body;
+  put_status(body, {});
+  channel_->reply(message, body.bytes());
+  if (*published) send_notice(**published);
+}
+
+void Agent::unpublish(const MessageHeader& message) {
+  WireReader in(message.body);
+  const Key key = get_key(in);
+  ObjectId id;
+  id.high = in.get<std::uint64_t>();
+  id.low = in.get<std::uint64_t>();
+  if (!in.ok() || key.kind != Key::Kind::name)
+    return refuse(message, {Code::invalid, "Store::erase", "the request to take a name out makes no sense"});
+  const auto entry = job_.holdings->unpublish(key, id);
+  if (!entry) return refuse(message, entry.error());
+  WireWriter body;
+  put_status(body, {});
+  put_entry(body, *entry);
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::await(const MessageHeader& message) {
+  WireReader in(message.body);
+  const Key key = get_key(in);
+  const bool is_name = message.type == MessageType::await_name;
+  if (!in.ok() || key.kind != (is_name ? Key::Kind::name : Key::Kind::object))
+    return refuse(message, {Code::invalid, "Store::get", "the request to wait makes no sense"});
+  const Waiter waiter{{message.reply_to.begin(), message.reply_to.end()}, message.request};
+  const auto entry = is_name ? job_.holdings->await_name(key, waiter)
+                             : job_.holdings->await_object({key.high, key.low}, waiter);
+  if (!entry) return refuse(message, entry.error());
+  if (!*entry) return;  // it will be told
+  WireWriter body;
+  put_status(body, {});
+  put_entry(body, **entry);
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::erase(const MessageHeader& message) {
+  WireReader in(message.body);
+  ObjectId id;
+  id.high = in.get<std::uint64_t>();
+  id.low = in.get<std::uint64_t>();
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::erase", "the request to erase makes no sense"});
+  const auto name = job_.holdings->erase(id);
+  if (!name) return refuse(message, name.error());
+  collect_later();
+  WireWriter body;
+  put_status(body, {});
+  body.put(static_cast<std::uint8_t>(*name ? 1 : 0));
+  put_key(body, name->value_or(Key{}));
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::keys(const MessageHeader& message) {
+  WireReader in(message.body);
+  const auto offset = in.get<std::uint64_t>();
+  for (const RegionKey& region : regions_) {
+    if (!in.ok() || offset < region.first || offset - region.first >= region.memory.bytes) continue;
+    WireWriter body;
+    put_status(body, {});
+    body.put(region.first);
+    body.put(region.memory.base);
+    body.put(region.memory.key);
+    body.put(region.memory.bytes);
+    return channel_->reply(message, body.bytes());
+  }
+  refuse(message, {Code::denied, "Store::get",
+                   "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
+}
+
+void Agent::arrive(const MessageHeader& message) {
+  WireReader in(message.body);
+  const auto number = in.get<std::uint64_t>();
+  if (!in.ok() || message.from >= job_.peers->size())
+    return refuse(message, {Code::invalid, "Store::barrier", "the request makes no sense"});
+  auto& arrived = barriers_[number];
+  arrived[message.from] = {{message.reply_to.begin(), message.reply_to.end()}, message.request};
+  if (arrived.size() < job_.peers->size()) return;
+  WireWriter body;
+  put_status(body, {});
+  // This member's own answer goes last: once it has it, it may close, and the others' must have left.
+  const std::uint32_t self = job_.peers->self().value;
+  for (const auto& [rank, waiter] : arrived)
+    if (rank != self) channel_->reply(waiter.reply_to, waiter.request, body.bytes());
+  channel_->reply(arrived[self].reply_to, arrived[self].request, body.bytes());
+  barriers_.erase(number);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,28 @@
+// One packet with open descriptors over a Unix SOCK_SEQPACKET socket (unix(7), SCM_RIGHTS).
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "holdfast/base/file.h"
+#include "holdfast/base/result.h"
+
+namespace holdfast {
+
+struct DescriptorMessage {
+  std::vector<std::byte> bytes;
+  std::vector<File> files;
+};
+
+/// Descriptors the kernel passes at once at most (SCM_MAX_FD): also the most segments an arena can have.
+inline constexpr std::size_t kMostDescriptors = 253;
+
+/// Errors: invalid (too many descriptors), owner_lost (the peer has hung up), system.
+Status send_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors);
+
+/// Does not block on a non-blocking socket. Errors: owner_lost (the peer has hung up), invalid (a packet longer
+/// than 8 KiB), system.
+Result<DescriptorMessage> receive_descriptors(int socket);
+
+}  // namespace holdfast

@@ -1,0 +1,29 @@
+// Gets from memory that is mapped here: this member's own, or a neighbour's. No message, no system call, no copy.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "holdfast/base/result.h"
+#include "holdfast/pin.h"
+#include "src/catalogue.h"
+#include "src/job.h"
+#include "src/view.h"
+
+namespace holdfast {
+
+/// Which part of an object is wanted, and how.
+struct Want {
+  std::optional<ByteRange> range;  ///< nothing: all of it
+  bool check = true;               ///< compare the payload with its checksums
+  bool wait = true;                ///< for an object that is not sealed yet
+};
+
+/// Nothing where the object is not in the catalogue (any more, or not yet).
+/// Errors: corrupt, full (no free slot in the ledger), invalid (range).
+Result<std::optional<Pin>> get_local(Job& job, const View& view, const ObjectId& id, const Want& want);
+
+/// Errors: invalid (the range ends beyond the object).
+Status check_range(const std::optional<ByteRange>& range, std::uint64_t size);
+
+}  // namespace holdfast

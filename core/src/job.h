@@ -1,0 +1,38 @@
+// What every protocol of this member works with. Made once at open, destroyed after everything that uses it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "holdfast/base/clock.h"
+#include "holdfast/fabric/fabric.h"
+#include "holdfast/options.h"
+#include "src/counters.h"
+#include "src/holdings.h"
+#include "src/local_memory.h"
+#include "src/neighbours.h"
+#include "src/peers.h"
+
+namespace holdfast {
+
+struct Job {
+  const Clock& clock;
+  std::string name;
+  StoreOptions options;
+  fabric::FabricInfo fabric_info;
+  std::unique_ptr<Peers> peers;
+  std::shared_ptr<LocalMemory> memory;
+  std::unique_ptr<Neighbours> neighbours;
+  std::unique_ptr<Holdings> holdings;
+  Counters counters;
+  std::vector<std::atomic<bool>> unmappable;  ///< neighbours whose memory could not be mapped: read by fabric
+
+  /// The member's arena where it is mapped here, mapping it now if it can be. nullptr: read it by fabric.
+  /// Errors: owner_lost (a neighbour whose process has ended). Any thread.
+  Result<View*> view_of(MemberId member, Deadline deadline);
+
+  tl::unexpected<Error> owner_lost(MemberId member, std::string_view operation) const;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,62 @@
+// An operation that runs on a lane.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include "holdfast/op.h"
+#include "src/lanes.h"
+
+namespace holdfast {
+
+class Member;
+
+template <class T>
+class LaneOp final : public detail::OpValue<T> {
+ public:
+  /// `member` keeps the lane; once the store is closed every operation has ended and the lane is not touched.
+  LaneOp(std::weak_ptr<Member> member, Lane& lane, Duration spin)
+      : member_(std::move(member)), lane_(lane), spin_(spin) {}
+
+  bool done() const noexcept override { return done_.load(std::memory_order_acquire); }
+
+  void drive(Deadline until) override {
+    const auto member = member_.lock();
+    if (!member || done()) return;
+    lane_.drive([this] { return done(); }, until, spin_);
+  }
+
+  void cancel() noexcept override {
+    const auto member = member_.lock();
+    if (!member || done()) {
+      value_.reset();
+      return;
+    }
+    lane_.run([this](Channel&) {
+      cancelled_ = true;
+      value_.reset();
+    });
+  }
+
+  Result<T> take() override {
+    if (!value_) return fail(Code::invalid, "Op::wait", "the operation was cancelled");
+    return std::move(*value_);
+  }
+
+  /// With the lane held.
+  void finish(Result<T> value) {
+    if (!cancelled_) value_.emplace(std::move(value));
+    done_.store(true, std::memory_order_release);
+  }
+
+ private:
+  std::weak_ptr<Member> member_;
+  Lane& lane_;
+  Duration spin_;
+  bool cancelled_ = false;  ///< with the lane held
+  std::optional<Result<T>> value_;
+  std::atomic<bool> done_{false};
+};
+
+}  // namespace holdfast

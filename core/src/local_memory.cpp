@@ -1,0 +1,97 @@
+#include "src/local_memory.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/units.h"
+
+namespace holdfast {
+
+Result<std::shared_ptr<LocalMemory>> LocalMemory::create(const numa::Topology& topology,
+                                                         const numa::ArenaOptions& options, std::uint32_t pins,
+                                                         std::uint32_t members) {
+  std::shared_ptr<LocalMemory> made(new LocalMemory);
+  made->topology_ = topology;
+  HOLDFAST_TRY(made->arena_, numa::Arena::create(topology, options));
+  HOLDFAST_TRY(made->ledger_, Ledger::create(pins));
+  const auto segments = made->arena_->segments();
+  for (const numa::Segment& segment : segments) {
+    made->allocators_.push_back(std::make_unique<numa::Allocator>(segment.bytes));
+    std::vector<std::size_t> order;
+    for (const numa::NodeId node : topology.nearest_with_memory(segment.node))
+      if (const auto found = made->segment_on(node)) order.push_back(*found);
+    for (std::size_t i = 0; i < segments.size(); ++i)
+      if (std::ranges::find(order, i) == order.end()) order.push_back(i);
+    made->nearest_.push_back(std::move(order));
+  }
+  made->views_ = std::vector<std::atomic<View*>>(members);
+  return made;
+}
+
+LocalMemory::~LocalMemory() = default;
+
+std::optional<std::size_t> LocalMemory::segment_on(numa::NodeId node) const noexcept {
+  const auto segments = arena_->segments();
+  for (std::size_t i = 0; i < segments.size(); ++i)
+    if (segments[i].node == node) return i;
+  return std::nullopt;
+}
+
+Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node) {
+  constexpr std::string_view kOperation = "LocalMemory::allocate";
+  const auto segments = arena_->segments();
+  std::optional<std::size_t> preferred;
+  if (node) {
+    preferred = segment_on(*node);
+    if (!preferred)
+      return fail(Code::invalid, kOperation,
+                  fmt::format("the arena has no segment on node {}; open the store with that node among its nodes "
+                              "(HOLDFAST_NODES), or leave the node out",
+                              node->value));
+  } else if (segments.size() == 1) {
+    preferred = 0;
+  } else {
+    // The thread's node may have no segment: then the first node by distance that has one.
+    for (const numa::NodeId near : topology_->nearest_with_memory(topology_->current_node()))
+      if ((preferred = segment_on(near))) break;
+  }
+  const auto& order = nearest_[preferred.value_or(0)];
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t segment = order[i];
+    if (const auto extent = allocators_[segment]->allocate(bytes, alignment)) {
+      if (i != 0) placed_elsewhere_.fetch_add(1, std::memory_order_relaxed);
+      return Block{segments[segment].base + extent->offset, segments[segment].first + extent->offset,
+                   static_cast<std::uint32_t>(segment), *extent};
+    }
+  }
+  std::uint64_t largest_segment = 0, used = 0, largest_free = 0;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const numa::AllocatorStats stats = allocators_[i]->stats();
+    largest_segment = std::max(largest_segment, segments[i].bytes);
+    used += stats.bytes_used;
+    largest_free = std::max(largest_free, stats.largest_free);
+  }
+  if (bytes > largest_segment)
+    return fail(Code::invalid, kOperation,
+                fmt::format("{} do not fit into any segment of the arena, the largest is {}; open the store with a "
+                            "larger arena (HOLDFAST_ARENA), or split the object",
+                            format_bytes(bytes), format_bytes(largest_segment)));
+  return fail(Code::full, kOperation,
+              fmt::format("no room for {}: {} of {} are used, the largest hole is {}; erase objects, release pins, or "
+                          "open the store with a larger arena (HOLDFAST_ARENA)",
+                          format_bytes(bytes), format_bytes(used), format_bytes(arena_->bytes()),
+                          format_bytes(largest_free)));
+}
+
+View* LocalMemory::add_view(std::unique_ptr<View> view) {
+  const std::lock_guard lock(owned_mutex_);
+  std::atomic<View*>& place = views_[view->owner.value];
+  if (View* const there = place.load(std::memory_order_relaxed)) return there;
+  View* const added = view.get();
+  owned_views_.push_back(std::move(view));
+  place.store(added, std::memory_order_release);
+  return added;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,83 @@
+// This process's memory as pins see it: the arena with its allocators, the ledger, and the views of neighbours.
+// Pins hold it, so that they may outlive their store.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "holdfast/numa/allocator.h"
+#include "holdfast/numa/arena.h"
+#include "holdfast/numa/topology.h"
+#include "src/ledger.h"
+#include "src/view.h"
+
+namespace holdfast {
+
+/// A piece of the arena that was allocated.
+struct Block {
+  std::byte* address = nullptr;
+  std::uint64_t location = 0;  ///< offset in the arena
+  std::uint32_t segment = 0;
+  numa::Extent extent;
+};
+
+class LocalMemory {
+ public:
+  /// `members`: how many views there can be. Errors: as Arena::create and Ledger::create.
+  static Result<std::shared_ptr<LocalMemory>> create(const numa::Topology& topology, const numa::ArenaOptions& options,
+                                                     std::uint32_t pins, std::uint32_t members);
+  ~LocalMemory();
+
+  const numa::Arena& arena() const noexcept { return *arena_; }
+  Ledger& ledger() noexcept { return ledger_; }
+  numa::AllocatorStats allocator_stats(std::size_t segment) const { return allocators_[segment]->stats(); }
+
+  /// On `node`, or the calling thread's node; the nearest one with room where that is full. Any thread.
+  /// Errors: full (with the sizes), invalid (no such node in the arena, larger than any segment).
+  Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
+  void free(const Block& block) { allocators_[block.segment]->free(block.extent); }
+
+  /// Blocks that did not lie where they were asked for.
+  std::uint64_t placed_elsewhere() const noexcept { return placed_elsewhere_.load(std::memory_order_relaxed); }
+
+  /// A member's arena if it is mapped here; nullptr else. Any thread.
+  View* view(MemberId member) const noexcept { return views_[member.value].load(std::memory_order_acquire); }
+  /// Takes a view in; the one that is there already stays and is returned.
+  View* add_view(std::unique_ptr<View> view);
+
+ private:
+  LocalMemory() = default;
+  std::optional<std::size_t> segment_on(numa::NodeId node) const noexcept;
+
+  std::optional<numa::Topology> topology_;
+  std::unique_ptr<numa::Arena> arena_;
+  std::vector<std::unique_ptr<numa::Allocator>> allocators_;  ///< one a segment
+  std::vector<std::vector<std::size_t>> nearest_;             ///< for each segment, all, nearest first
+  Ledger ledger_;
+  std::atomic<std::uint64_t> placed_elsewhere_{0};
+  std::vector<std::atomic<View*>> views_;
+  std::mutex owned_mutex_;
+  std::vector<std::unique_ptr<View>> owned_views_;
+};
+
+/// A block that is freed with its last holder: the landing place of a remote read.
+class HeldBlock {
+ public:
+  HeldBlock(std::shared_ptr<LocalMemory> memory, const Block& block) noexcept
+      : memory_(std::move(memory)), block_(block) {}
+  ~HeldBlock() { memory_->free(block_); }
+  HeldBlock(const HeldBlock&) = delete;
+  HeldBlock& operator=(const HeldBlock&) = delete;
+  std::byte* address() const noexcept { return block_.address; }
+
+ private:
+  std::shared_ptr<LocalMemory> memory_;
+  Block block_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,211 @@
+// Getting, waiting and looking up.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "src/get_remote.h"
+#include "src/lane_op.h"
+#include "src/member.h"
+#include "src/run.h"
+
+namespace holdfast {
+namespace {
+
+std::uint64_t bytes_expected(const Target& target, const std::optional<ByteRange>& range) {
+  if (range) return range->bytes;
+  const Entry* const entry = std::get_if<Entry>(&target);
+  return entry == nullptr ? 0 : entry->layout.size;
+}
+
+/// Gives what was there at once.
+class ReadyPin final : public detail::OpValue<Pin> {
+ public:
+  explicit ReadyPin(Result<Pin> pin) : pin_(std::move(pin)) {}
+  bool done() const noexcept override { return true; }
+  void drive(Deadline) override {}
+  void cancel() noexcept override { pin_ = fail(Code::invalid, "Op::wait", "the operation was cancelled"); }
+  Result<Pin> take() override { return std::move(pin_); }
+
+ private:
+  Result<Pin> pin_;
+};
+
+}  // namespace
+
+Want Member::want(const GetOptions& options, const std::optional<ByteRange>& range, bool local) const {
+  const Verify verify = options.verify.value_or(job_.options.verify);
+  return {range, verify == Verify::always || (verify == Verify::remote && !local),
+          options.missing == GetOptions::Missing::wait};
+}
+
+Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& range, Duration timeout,
+                        const GetOptions& options) {
+  // What is mapped here needs no channel, no clock and no coroutine.
+  if (const Entry* const entry = std::get_if<Entry>(&target)) {
+    if (View* const view = job_.memory->view(entry->owner);
+        view != nullptr && !view->lost.load(std::memory_order_acquire)) {
+      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, range, true)));
+      if (pin) return std::move(*pin);
+    }
+  }
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  return run<Pin>(bytes_expected(target, range), [&](Channel& channel, auto done) {
+    spawn(get_pin(job_, channel, target, want(options, range, false), deadline), done);
+  });
+}
+
+std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const GetOptions& options) {
+  if (const Entry* const entry = std::get_if<Entry>(&target)) {
+    View* const view = job_.memory->view(entry->owner);
+    if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
+      auto pin = get_local(job_, *view, entry->id, want(options, {}, true));
+      if (!pin) return std::make_shared<ReadyPin>(tl::unexpected(std::move(pin).error()));
+      if (*pin) return std::make_shared<ReadyPin>(std::move(**pin));
+    }
+  }
+  auto lane = lanes_->mine();
+  if (!lane) return std::make_shared<ReadyPin>(tl::unexpected(std::move(lane).error()));
+  auto op = std::make_shared<LaneOp<Pin>>(shared_from_this(), **lane, spin_for(bytes_expected(target, {})));
+  const Deadline deadline = Deadline::after(job_.clock, options.timeout);
+  (*lane)->run([&](Channel& channel) {
+    spawn(get_pin(job_, channel, target, want(options, {}, false), deadline),
+          [op](Result<Pin> pin) { op->finish(std::move(pin)); });
+  });
+  return op;
+}
+
+Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> buffer, Duration timeout,
+                                       const GetOptions& options) {
+  if (buffer.size() < entry.layout.size)
+    return fail(Code::invalid, "Store::get_into",
+                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(), entry.layout.size));
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
+    spawn(get_copy(job_, channel, entry, want(options, {}, false), buffer, deadline), done);
+  });
+}
+
+std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Duration timeout,
+                                          const GetOptions& options) {
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  std::vector<std::optional<Result<Pin>>> found(entries.size());
+  std::map<MemberId, std::vector<std::size_t>> remote;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    auto view = job_.view_of(entries[i].owner, deadline);
+    if (!view) {
+      found[i] = tl::unexpected(std::move(view).error());
+    } else if (*view == nullptr) {
+      remote[entries[i].owner].push_back(i);
+    } else {
+      auto pin = get_local(job_, **view, entries[i].id, want(options, {}, true));
+      if (!pin) found[i] = tl::unexpected(std::move(pin).error());
+      if (pin && *pin) found[i] = std::move(**pin);
+    }
+  }
+  // All owners at once; each with its own reads in flight.
+  auto lane = lanes_->mine();
+  std::size_t outstanding = remote.size();
+  std::uint64_t bytes = 0;
+  if (lane) {
+    (*lane)->run([&](Channel& channel) {
+      for (const auto& [owner, indices] : remote) {
+        std::vector<Entry> batch;
+        for (const std::size_t i : indices) {
+          batch.push_back(entries[i]);
+          bytes += entries[i].layout.size;
+        }
+        spawn(get_batch(job_, channel, owner, std::move(batch), want(options, {}, false), deadline),
+              [&found, &outstanding, &places = indices](std::vector<Result<Pin>> results) {
+                for (std::size_t k = 0; k < results.size(); ++k) found[places[k]] = std::move(results[k]);
+                --outstanding;
+              });
+      }
+    });
+    (*lane)->drive([&] { return outstanding == 0; }, Deadline::never(), spin_for(bytes));
+  }
+  std::vector<Result<Pin>> pins;
+  pins.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    // What is left was not in a mapped catalogue: not sealed yet, or erased.
+    if (found[i])
+      pins.push_back(std::move(*found[i]));
+    else
+      pins.push_back(get(entries[i], {}, deadline.left(job_.clock), options));
+  }
+  return pins;
+}
+
+bool Member::is_ready(const Entry& entry) {
+  const auto there = contains(entry, std::chrono::seconds(1));
+  return there && *there;
+}
+
+Result<bool> Member::contains(const Target& target, Duration timeout) {
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  const auto found = run<Entry>(0, [&](Channel& channel, auto done) {
+    if (const Key* const name = std::get_if<Key>(&target)) {
+      spawn(resolve(job_, channel, *name, false, deadline), done);
+    } else {
+      const Entry& entry = std::get<Entry>(target);
+      spawn(find_object(job_, channel, entry.owner, entry.id, false, deadline), done);
+    }
+  });
+  if (found) return true;
+  if (found.error().code == Code::not_found) return false;
+  return tl::unexpected(found.error());
+}
+
+Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t count, Duration timeout) {
+  if (count > entries.size())
+    return fail(Code::invalid, "Store::wait",
+                fmt::format("cannot wait for {} of {} references", count, entries.size()));
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  HOLDFAST_TRY(Lane* const lane, lanes_->mine());
+  // Shared with the protocols, which go on until the deadline when enough others are ready before.
+  struct Progress {
+    std::vector<bool> ready;
+    std::size_t count = 0;
+  };
+  const auto progress = std::make_shared<Progress>();
+  progress->ready.resize(entries.size());
+  lane->run([&](Channel& channel) {
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      spawn(find_object(job_, channel, entries[i].owner, entries[i].id, true, deadline),
+            [progress, i](const Result<Entry>& found) {
+              const bool pending = !found && found.error().code == Code::timed_out;
+              progress->ready[i] = !pending;
+              progress->count += pending ? 0 : 1;
+            });
+  });
+  lane->drive([&] { return progress->count >= count; }, deadline, spin_for(0));
+  WaitResult result;
+  lane->run([&](Channel&) {
+    for (std::size_t i = 0; i < entries.size(); ++i) (progress->ready[i] ? result.ready : result.pending).push_back(i);
+  });
+  return result;
+}
+
+Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOptions& options) {
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  const bool wait = options.missing == GetOptions::Missing::wait;
+  HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
+    spawn(resolve(job_, channel, name, wait, deadline), done);
+  }));
+  return make_ref(entry);
+}
+
+Status Member::barrier(Duration timeout) {
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  const MemberId root{0};
+  WireWriter body;
+  body.put(barriers_.fetch_add(1, std::memory_order_relaxed));
+  const auto reply = run<std::vector<std::byte>>(0, [&](Channel& channel, auto done) {
+    spawn(channel.call(job_.peers->receiver(root), MessageType::arrive, body.take(), deadline), done);
+  });
+  if (reply) return {};
+  if (reply.error().code == Code::timed_out)
+    return fail(Code::timed_out, "Store::barrier", "not all members arrived before the deadline");
+  return name_peer(job_, root, reply.error(), "Store::barrier");
+}
+
+}  // namespace holdfast

@@ -1,0 +1,215 @@
+// Joining a job and leaving it.
+#include <limits.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/log.h"
+#include "holdfast/base/random.h"
+#include "holdfast/fabric/ofi.h"
+#include "holdfast/version.h"
+#include "src/member.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kOperation = "Store::open";
+
+std::string host_name() {
+  char name[HOST_NAME_MAX + 1] = {};
+  if (gethostname(name, sizeof name - 1) != 0) return "unknown host";
+  return name;
+}
+
+Status check_options(const StoreOptions& options) {
+  const auto bad = [](std::string text) { return fail(Code::invalid, kOperation, std::move(text)); };
+  if (options.reading_endpoints < 1 || options.reading_endpoints > 256)
+    return bad("StoreOptions::reading_endpoints must be 1 to 256");
+  if (options.pins < 64 || options.pins > 1U << 24) return bad("StoreOptions::pins must be 64 to 2^24");
+  if (options.catalogue_entries > 1ULL << 32) return bad("StoreOptions::catalogue_entries must be at most 2^32");
+  return {};
+}
+
+CatalogueGeometry geometry_for(const StoreOptions& options) {
+  constexpr std::uint64_t kBytesAnEntry = 16 * 1024, kLeastEntries = 4096;
+  const std::uint64_t entries = options.catalogue_entries != 0
+                                    ? options.catalogue_entries
+                                    : std::max(kLeastEntries, options.arena.bytes / kBytesAnEntry);
+  return CatalogueGeometry::for_entries(entries);
+}
+
+void report_arena(const numa::Arena& arena) {
+  for (const numa::SegmentReport& segment : arena.report())
+    log(segment.note.empty() ? LogLevel::debug : LogLevel::info,
+        fmt::format("node {}: {} on {} pages{}{}{}", segment.asked.value, format_bytes(segment.bytes),
+                    to_string(segment.pages), segment.bound ? "" : ", not bound to the node",
+                    segment.note.empty() ? "" : ": ", segment.note));
+}
+
+}  // namespace
+
+Member::Member(const Clock& clock, const StoreOptions& options) : job_{clock} { job_.options = options; }
+
+Member::~Member() {
+  if (!closed()) (void)close();
+}
+
+Result<std::shared_ptr<Member>> Member::open(const StoreOptions& options) {
+  HOLDFAST_DO(check_options(options));
+  HOLDFAST_TRY(const Environment environment, Environment::read());
+  if (const auto level = environment.get(Variable::log)) {
+    HOLDFAST_TRY(const LogLevel parsed, parse_log_level(*level));
+    set_log_level(parsed);
+  }
+  std::shared_ptr<Member> member(new Member(real_clock(), options));
+  const Deadline deadline = Deadline::after(member->job_.clock, options.open_timeout);
+  HOLDFAST_TRY(member->launch_, fabric::Launch::find(environment));
+  HOLDFAST_DO(member->join(*member->launch_, deadline));
+  return member;
+}
+
+Status Member::join(fabric::Launch& launch, Deadline deadline) {
+  const fabric::Identity& identity = launch.identity();
+  if (identity.size > kMostMembers)
+    return fail(Code::invalid, kOperation, fmt::format("a job has at most {} members", kMostMembers));
+  set_log_prefix(fmt::format("rank {}", identity.rank));
+  const std::uint64_t incarnation = random_u64();
+  job_.name = identity.job;
+
+  HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
+  HOLDFAST_TRY(job_.memory, LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
+  report_arena(job_.memory->arena());
+  const CatalogueGeometry geometry = geometry_for(job_.options);
+  HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
+  HOLDFAST_TRY(job_.neighbours,
+               Neighbours::start({identity.job, MemberId{identity.rank}, incarnation}, job_.memory->arena(),
+                                 job_.memory->ledger()));
+
+  HOLDFAST_TRY(fabric_, fabric::open_ofi({job_.options.provider, job_.options.interface}, job_.clock));
+  job_.fabric_info = fabric_->info();
+  HOLDFAST_TRY(auto endpoint, fabric_->open({.receive_depth = 256}));
+  std::vector<RegionKey> regions;
+  if (job_.fabric_info.exposes_lazily)
+    for (const numa::Segment& segment : job_.memory->arena().segments()) {
+      HOLDFAST_TRY(const fabric::RemoteMemory memory, endpoint->expose({segment.base, segment.bytes}));
+      regions.push_back({segment.first, memory});
+    }
+
+  Card card;
+  card.version = version();
+  card.provider = job_.fabric_info.provider;
+  card.protocol = job_.fabric_info.protocol;
+  card.host = this_host();
+  card.host_name = host_name();
+  card.pid = static_cast<std::uint32_t>(getpid());
+  card.incarnation = incarnation;
+  card.address = endpoint->address();
+  card.host_socket = job_.neighbours->socket_name();
+  card.arena_bytes = job_.memory->arena().bytes();
+  card.catalogue_at = catalogue.location;
+  card.catalogue = geometry;
+  card.keys = regions;
+  HOLDFAST_TRY(const std::vector<std::string> texts, launch.exchange(card.encode(), deadline));
+  std::vector<Card> cards;
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    auto decoded = Card::decode(texts[rank]);
+    if (!decoded) {
+      Error error = std::move(decoded).error();
+      error.detail = fmt::format("rank {}: {}", rank, error.detail);
+      return tl::unexpected(std::move(error));
+    }
+    cards.push_back(std::move(*decoded));
+  }
+  HOLDFAST_DO(check_cards(cards));
+  return start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards));
+}
+
+Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
+                     std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards) {
+  const MemberId self{identity.rank};
+  const CatalogueGeometry geometry = cards[identity.rank].catalogue;
+  const std::uint64_t incarnation = cards[identity.rank].incarnation;
+  job_.unmappable = std::vector<std::atomic<bool>>(cards.size());
+  job_.peers = std::make_unique<Peers>(self, std::move(cards));
+  HOLDFAST_TRY(job_.holdings, Holdings::create(job_.memory, *job_.neighbours, self, incarnation, geometry, catalogue));
+
+  auto own = std::make_unique<View>();
+  own->owner = self;
+  own->incarnation = incarnation;
+  std::vector<std::span<std::byte>> memory;
+  for (const numa::Segment& segment : job_.memory->arena().segments()) {
+    own->pieces.push_back({segment.base, segment.first, segment.bytes});
+    memory.emplace_back(segment.base, segment.bytes);
+  }
+  own->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue.address), geometry);
+  job_.memory->add_view(std::move(own));
+
+  const Sender sender{self.value, incarnation};
+  lanes_ = std::make_unique<Lanes>(*fabric_, job_.clock, sender, job_.options.reading_endpoints, std::move(memory));
+  agent_ = std::make_unique<Agent>(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
+                                   std::move(regions));
+  log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job, identity.rank,
+                                  identity.size, identity.launcher, job_.fabric_info.provider,
+                                  job_.fabric_info.domain, job_.fabric_info.reason));
+  return {};
+}
+
+Status Member::close() {
+  if (closed_.exchange(true, std::memory_order_acq_rel))
+    return fail(Code::invalid, "Store::close", "the store is closed already");
+  // From the top down: what waits on lanes ends first; then nobody serves; then neighbours see the hang-up.
+  lanes_.reset();
+  agent_.reset();
+  job_.neighbours.reset();
+  fabric_.reset();
+  launch_.reset();
+  return {};
+}
+
+Stats Member::stats() {
+  Stats stats;
+  const Holdings::Counts counts = job_.holdings->counts();
+  stats.objects = counts.objects;
+  stats.object_bytes = counts.object_bytes;
+  stats.names = counts.names;
+  stats.blocks_awaiting_unpin = counts.awaiting_unpin;
+  stats.erases = counts.erases;
+  stats.waiters = counts.waiters;
+  stats.placed_elsewhere = job_.memory->placed_elsewhere();
+  const Counters& counters = job_.counters;
+  stats.puts = counters.sum(Count::puts);
+  stats.put_bytes = counters.sum(Count::put_bytes);
+  stats.gets_local = counters.sum(Count::gets_local);
+  stats.gets_shared = counters.sum(Count::gets_shared);
+  stats.gets_remote = counters.sum(Count::gets_remote);
+  stats.get_bytes_local = counters.sum(Count::get_bytes_local);
+  stats.get_bytes_shared = counters.sum(Count::get_bytes_shared);
+  stats.get_bytes_remote = counters.sum(Count::get_bytes_remote);
+  stats.remote_reads = counters.sum(Count::remote_reads);
+  stats.remote_stale = counters.sum(Count::remote_stale);
+  stats.remote_torn = counters.sum(Count::remote_torn);
+  stats.corrupt = counters.sum(Count::corrupt);
+  stats.provider = job_.fabric_info.provider;
+  stats.provider_reason = job_.fabric_info.reason;
+  lanes_->for_each([&](Lane& lane) {
+    std::uint64_t sent = 0, received = 0;
+    stats.quarantined += lane.stats(sent, received).quarantined;
+    stats.messages_sent += sent;
+    stats.messages_received += received;
+  });
+  stats.messages_sent += agent_->messages_sent();
+  stats.messages_received += agent_->messages_received();
+  stats.requests_served = agent_->requests_served();
+  stats.members_lost = job_.neighbours->lost();
+  const auto report = job_.memory->arena().report();
+  for (std::size_t i = 0; i < report.size(); ++i) {
+    const numa::AllocatorStats allocator = job_.memory->allocator_stats(i);
+    stats.nodes.push_back({report[i], allocator.bytes_used, allocator.bytes_total - allocator.bytes_used,
+                           allocator.largest_free});
+  }
+  return stats;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,159 @@
+// Putting, sealing and erasing.
+#include <bit>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "holdfast/draft.h"
+#include "src/block.h"
+#include "src/member.h"
+#include "src/run.h"
+
+namespace holdfast {
+namespace {
+
+// How long a put that timed out tries to take back what the name's home may have heard of it.
+constexpr Duration kUndoTimeout = std::chrono::milliseconds(500);
+
+Result<BlockLayout> layout_for(std::uint64_t size, const PutOptions& options) {
+  constexpr std::uint32_t kLeastAlignment = 64, kMostAlignment = 2 * 1024 * 1024;
+  if (!std::has_single_bit(options.alignment) || options.alignment < kLeastAlignment ||
+      options.alignment > kMostAlignment)
+    return fail(Code::invalid, "Store::draft",
+                fmt::format("an alignment of {} is not possible; choose a power of two from {} to {}", options.alignment,
+                            kLeastAlignment, kMostAlignment));
+  if (size > kMaxPayloadBytes)
+    return fail(Code::invalid, "Store::draft",
+                fmt::format("an object has at most {}, not {}", format_bytes(kMaxPayloadBytes), format_bytes(size)));
+  return BlockLayout{size, BlockLayout::make_flags(options.checksum == PutOptions::Checksum::on, options.alignment)};
+}
+
+}  // namespace
+
+Result<Draft> Member::draft(std::uint64_t size, const PutOptions& options) {
+  HOLDFAST_TRY(const BlockLayout layout, layout_for(size, options));
+  HOLDFAST_TRY(const Block block, job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
+  auto state = std::make_unique<DraftState>(shared_from_this(), job_.memory, job_.holdings->new_id(), layout, block);
+  state->timeout = options.timeout;
+  return Draft(std::move(state));
+}
+
+Result<ObjectRef> Member::put(std::optional<Key> name, std::span<const std::byte> bytes, const PutOptions& options) {
+  HOLDFAST_TRY(const BlockLayout layout, layout_for(bytes.size(), options));
+  HOLDFAST_TRY(const Block block, job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
+  DraftState draft({}, job_.memory, job_.holdings->new_id(), layout, block);
+  draft.timeout = options.timeout;
+  fill_block(block.address, layout, bytes);
+  return enter(draft, name);
+}
+
+Result<ObjectRef> Member::seal(DraftState& draft, std::optional<Key> name) {
+  checksum_block(draft.block.address, draft.layout);
+  return enter(draft, name);
+}
+
+/// Makes a block whose payload and table are complete an object, under a name if one is given.
+Result<ObjectRef> Member::enter(DraftState& draft, const std::optional<Key>& name) {
+  write_header(draft.block.address, {draft.id, job_.peers->card(job_.peers->self()).incarnation, draft.layout},
+               job_.holdings->new_generation());
+  auto sealed = job_.holdings->seal(draft.id, draft.layout, draft.block);
+  if (!sealed) {
+    drop(draft);
+    return tl::unexpected(std::move(sealed).error());
+  }
+  draft.sealed = true;
+  if (*sealed) agent_->tell(std::move(**sealed));
+  job_.counters.add(Count::puts);
+  job_.counters.add(Count::put_bytes, draft.layout.size);
+  const Entry entry{draft.id, draft.block.location, draft.layout, job_.peers->self()};
+  if (name) {
+    if (const Status published = publish(*name, entry, draft.timeout); !published) {
+      // Whoever found it by the promised reference meanwhile has had it; under the name nobody will.
+      (void)job_.holdings->erase(draft.id);
+      agent_->collect_later();
+      return tl::unexpected(published.error());
+    }
+  }
+  return make_ref(entry);
+}
+
+void Member::drop(DraftState& draft) {
+  spoil_header(draft.block.address);
+  if (!draft.promised) return;
+  if (auto notice = job_.holdings->break_promise(draft.id)) agent_->tell(std::move(*notice));
+}
+
+ObjectRef Member::ref_of(DraftState& draft) {
+  if (!std::exchange(draft.promised, true)) job_.holdings->promise(draft.id);
+  return make_ref({draft.id, draft.block.location, draft.layout, job_.peers->self()});
+}
+
+Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {
+  // Noted first, so that an erase that comes at once takes the name away, too.
+  if (!job_.holdings->note_name(entry.id, name))
+    return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
+  if (job_.peers->home_of(name) == job_.peers->self()) {
+    HOLDFAST_TRY(auto notice, job_.holdings->publish(name, entry));
+    if (notice) agent_->tell(std::move(*notice));
+    return {};
+  }
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  const auto published = run<std::monostate>(0, [&](Channel& channel, auto done) {
+    spawn(publish_name(job_, channel, name, entry, deadline), [done](Status status) {
+      done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
+    });
+  });
+  if (published) return {};
+  if (published.error().code == Code::timed_out) {
+    // The home may have entered it after all; it must not point to an object that is gone.
+    (void)run<Entry>(0, [&](Channel& channel, auto done) {
+      spawn(unpublish_name(job_, channel, name, entry.id, Deadline::after(job_.clock, kUndoTimeout)), done);
+    });
+  }
+  return tl::unexpected(published.error());
+}
+
+Status Member::erase(const ObjectRef& ref, Duration timeout) {
+  HOLDFAST_TRY(const Entry entry, entry_of(ref, "Store::erase"));
+  return erase(entry, Deadline::after(job_.clock, timeout));
+}
+
+Status Member::erase(const Entry& entry, Deadline deadline) {
+  // Its own objects, too, by message where a name's home must be told; else here.
+  if (entry.owner == job_.peers->self()) {
+    HOLDFAST_TRY(const auto name, job_.holdings->erase(entry.id));
+    agent_->collect_later();
+    if (!name) return {};
+    if (job_.peers->home_of(*name) == job_.peers->self()) {
+      const auto gone = job_.holdings->unpublish(*name, entry.id);
+      return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
+    }
+    const auto gone = run<Entry>(0, [&](Channel& channel, auto done) {
+      spawn(unpublish_name(job_, channel, *name, entry.id, deadline), done);
+    });
+    return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
+  }
+  const auto erased = run<std::monostate>(0, [&](Channel& channel, auto done) {
+    spawn(erase_object(job_, channel, entry.owner, entry.id, deadline), [done](Status status) {
+      done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
+    });
+  });
+  return erased ? Status() : tl::unexpected(erased.error());
+}
+
+Status Member::erase(const Key& name, Duration timeout) {
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  const auto entry =
+      job_.peers->home_of(name) == job_.peers->self()
+          ? job_.holdings->unpublish(name, ObjectId{})
+          : run<Entry>(0, [&](Channel& channel, auto done) {
+              spawn(unpublish_name(job_, channel, name, ObjectId{}, deadline), done);
+            });
+  if (!entry) return tl::unexpected(entry.error());
+  const Status erased = erase(*entry, deadline);
+  const bool gone_anyway =
+      !erased && (erased.error().code == Code::not_found || erased.error().code == Code::owner_lost);
+  return gone_anyway ? Status() : erased;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,208 @@
+#include "src/neighbours.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "holdfast/base/log.h"
+#include "holdfast/version.h"
+#include "src/descriptor_message.h"
+#include "src/wire.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::uint64_t kHelloMagic = 0x6f6c6c6568666c68;
+// Processes of this user that may be attached at once; far above the cores of any host.
+constexpr std::size_t kMostReaders = 4096;
+
+bool same_user(int socket) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == geteuid();
+}
+
+sockaddr_un abstract_address(std::string_view name, socklen_t& length) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::size_t n = std::min(name.size(), sizeof address.sun_path - 1);
+  std::memcpy(address.sun_path + 1, name.data(), n);
+  length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + n);
+  return address;
+}
+
+}  // namespace
+
+Neighbours::Neighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger)
+    : identity_(std::move(identity)),
+      arena_(arena),
+      ledger_(ledger),
+      socket_name_(fmt::format("holdfast-{:016x}", identity_.incarnation)) {}
+
+Result<std::unique_ptr<Neighbours>> Neighbours::start(Identity identity, const numa::Arena& arena,
+                                                      const Ledger& ledger) {
+  std::unique_ptr<Neighbours> made(new Neighbours(std::move(identity), arena, ledger));
+  made->listener_ = File(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  made->wake_ = File(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!made->listener_ || !made->wake_) return fail_errno(errno, "Neighbours::start", "cannot make a Unix socket");
+  socklen_t length = 0;
+  const sockaddr_un address = abstract_address(made->socket_name_, length);
+  if (bind(made->listener_.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
+      listen(made->listener_.get(), SOMAXCONN) != 0)
+    return fail_errno(errno, "Neighbours::start", "cannot listen on a Unix socket");
+  made->thread_ = std::thread([neighbours = made.get()] { neighbours->serve(); });
+  return made;
+}
+
+Neighbours::~Neighbours() {
+  stopping_.store(true, std::memory_order_release);
+  eventfd_write(wake_.get(), 1);
+  if (thread_.joinable()) thread_.join();
+}
+
+void Neighbours::serve() {
+  std::vector<pollfd> waited;
+  std::vector<View*> views;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    waited = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    {
+      const std::lock_guard lock(watched_mutex_);
+      views = watched_;
+    }
+    for (const View* view : views) waited.push_back({view->connection.get(), POLLIN, 0});
+    for (const Reader& reader : readers_) waited.push_back({reader.connection.get(), POLLIN, 0});
+    if (poll(waited.data(), waited.size(), -1) < 0 && errno != EINTR) {
+      log(LogLevel::error, fmt::format("cannot wait for neighbours any more: {}", std::strerror(errno)));
+      return;
+    }
+    eventfd_t ignored = 0;
+    eventfd_read(wake_.get(), &ignored);
+
+    std::size_t at = 2;
+    for (View* view : views) {
+      // An owner sends nothing after its greeting: whatever comes is its end.
+      if (waited[at++].revents == 0) continue;
+      view->lost.store(true, std::memory_order_release);
+      lost_.fetch_add(1, std::memory_order_relaxed);
+      const std::lock_guard lock(watched_mutex_);
+      std::erase(watched_, view);
+    }
+    for (auto reader = readers_.begin(); reader != readers_.end();) {
+      const bool keep = waited[at++].revents == 0 || serve_hello(*reader);
+      const std::unique_lock lock(readers_mutex_);
+      reader = keep ? std::next(reader) : readers_.erase(reader);
+    }
+    if (waited[1].revents != 0) accept_one();
+  }
+}
+
+void Neighbours::accept_one() {
+  File connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  // Closing it is the answer: who is refused sees a hang-up.
+  if (!connection || !same_user(connection.get()) || readers_.size() >= kMostReaders) return;
+  const std::unique_lock lock(readers_mutex_);
+  readers_.push_back({std::move(connection), {}});
+}
+
+/// False when the connection is over.
+bool Neighbours::serve_hello(Reader& reader) {
+  if (reader.ledger.base() != nullptr) return false;  // it has nothing more to say: this is its end
+  auto hello = receive_descriptors(reader.connection.get());
+  if (!hello || hello->files.size() != 1) return false;
+  WireReader in(hello->bytes);
+  const bool meant_for_us = in.get<std::uint64_t>() == kHelloMagic && in.get<std::uint32_t>() == kProtocolVersion &&
+                            in.get_text() == identity_.job && in.get<std::uint64_t>() == identity_.incarnation;
+  const auto ledger_bytes = in.get<std::uint64_t>();
+  if (!meant_for_us || !in.ok() || ledger_bytes < sizeof(LedgerMemory)) return false;
+  auto ledger = numa::ReadOnlyMapping::map(hello->files.front(), ledger_bytes);
+  if (!ledger) {
+    log(LogLevel::warning, fmt::format("refused a neighbour: {}", ledger.error().message()));
+    return false;
+  }
+  {
+    const std::unique_lock lock(readers_mutex_);
+    reader.ledger = std::move(*ledger);
+  }
+  WireWriter out;
+  out.put(kHelloMagic);
+  std::vector<int> descriptors;
+  for (const numa::Segment& segment : arena_.segments()) {
+    out.put(segment.bytes);
+    descriptors.push_back(segment.fd);
+  }
+  return send_descriptors(reader.connection.get(), out.bytes(), descriptors).has_value();
+}
+
+Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card, Deadline deadline) {
+  constexpr std::string_view kOperation = "Neighbours::attach";
+  auto view = std::make_unique<View>();
+  view->owner = rank;
+  view->incarnation = card.incarnation;
+  view->connection = File(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!view->connection) return fail_errno(errno, kOperation, "cannot make a Unix socket");
+  const int socket = view->connection.get();
+  socklen_t length = 0;
+  const sockaddr_un address = abstract_address(card.host_socket, length);
+  if (connect(socket, reinterpret_cast<const sockaddr*>(&address), length) != 0)
+    return errno == ECONNREFUSED ? fail(Code::owner_lost, kOperation, "the member's process has ended")
+                                 : fail_errno(errno, kOperation, "cannot reach a member on this host");
+  if (!same_user(socket)) return fail(Code::denied, kOperation, "the member on this host belongs to another user");
+
+  WireWriter hello;
+  hello.put(kHelloMagic);
+  hello.put(kProtocolVersion);
+  hello.put_text(identity_.job);
+  hello.put(card.incarnation);
+  hello.put(ledger_.shared_bytes());
+  HOLDFAST_DO(send_descriptors(socket, hello.bytes(), std::vector{ledger_.fd()}));
+
+  pollfd waited{socket, POLLIN, 0};
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      std::min<Duration>(deadline.left(real_clock()), std::chrono::hours(1)));
+  if (poll(&waited, 1, static_cast<int>(left.count())) == 0)
+    return fail(Code::timed_out, kOperation, "a member on this host did not answer before the deadline");
+  HOLDFAST_TRY(DescriptorMessage answer, receive_descriptors(socket));
+  WireReader in(answer.bytes);
+  if (in.get<std::uint64_t>() != kHelloMagic)
+    return fail(Code::owner_lost, kOperation, "the member's process has ended, or refused this one");
+  std::uint64_t first = 0;
+  for (const File& file : answer.files) {
+    const auto bytes = in.get<std::uint64_t>();
+    HOLDFAST_TRY(numa::ReadOnlyMapping mapping, numa::ReadOnlyMapping::map(file, bytes));
+    view->pieces.push_back({mapping.base(), first, bytes});
+    view->mappings.push_back(std::move(mapping));
+    first += bytes;
+  }
+  const std::byte* const catalogue = view->at(card.catalogue_at, card.catalogue.bytes());
+  if (!in.ok() || first != card.arena_bytes || catalogue == nullptr)
+    return fail(Code::system, kOperation, "a member on this host passed memory that does not fit its card");
+  view->catalogue =
+      CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue), card.catalogue);
+  return view;
+}
+
+void Neighbours::watch(View* view) {
+  {
+    const std::lock_guard lock(watched_mutex_);
+    watched_.push_back(view);
+  }
+  eventfd_write(wake_.get(), 1);
+}
+
+bool Neighbours::pinned(const PinnedBlock& block) const {
+  if (ledger_pins(ledger_.shared(), ledger_.shared_bytes(), block)) return true;
+  const std::shared_lock lock(readers_mutex_);
+  return std::ranges::any_of(readers_, [&](const Reader& reader) {
+    return reader.ledger.base() != nullptr &&
+           ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(), block);
+  });
+}
+
+}  // namespace holdfast

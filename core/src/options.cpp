@@ -1,0 +1,81 @@
+#include "holdfast/options.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace holdfast {
+namespace {
+
+Result<std::uint64_t> parse_number(std::string_view text, std::string_view variable) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail(Code::invalid, "StoreOptions::from_environment",
+                fmt::format("{}=\"{}\" is not a whole number", variable, text));
+  return number;
+}
+
+Result<std::vector<numa::NodeId>> parse_nodes(std::string_view text) {
+  std::vector<numa::NodeId> nodes;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    HOLDFAST_TRY(const std::uint64_t node, parse_number(text.substr(0, comma), "HOLDFAST_NODES"));
+    nodes.push_back({static_cast<std::uint32_t>(node)});
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return nodes;
+}
+
+/// One of a few words.
+template <class Enum, std::size_t N>
+Result<Enum> parse_word(std::string_view text, std::string_view variable,
+                        const std::pair<std::string_view, Enum> (&words)[N]) {
+  std::string known;
+  for (const auto& [word, value] : words) {
+    if (word == text) return value;
+    known += known.empty() ? "" : ", ";
+    known += word;
+  }
+  return fail(Code::invalid, "StoreOptions::from_environment",
+              fmt::format("{}=\"{}\" is not known; choose one of: {}", variable, text, known));
+}
+
+}  // namespace
+
+Result<StoreOptions> StoreOptions::from_environment() { return from_environment(StoreOptions{}); }
+
+Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
+  HOLDFAST_TRY(const Environment environment, Environment::read());
+  if (const auto text = environment.get(Variable::arena)) {
+    HOLDFAST_TRY(options.arena.bytes, parse_bytes(*text));
+  }
+  if (const auto text = environment.get(Variable::catalogue)) {
+    HOLDFAST_TRY(options.catalogue_entries, parse_number(*text, "HOLDFAST_CATALOGUE"));
+  }
+  if (const auto text = environment.get(Variable::pages)) {
+    HOLDFAST_TRY(options.arena.pages, numa::PagePolicy::parse(*text));
+  }
+  if (const auto text = environment.get(Variable::nodes)) {
+    HOLDFAST_TRY(options.arena.nodes, parse_nodes(*text));
+  }
+  if (const auto text = environment.get(Variable::provider)) options.provider = *text;
+  if (const auto text = environment.get(Variable::interface)) options.interface = *text;
+  if (const auto text = environment.get(Variable::same_host)) {
+    HOLDFAST_TRY(options.same_host,
+                 parse_word<SameHost>(*text, "HOLDFAST_SAME_HOST",
+                                      {{"memory", SameHost::memory}, {"fabric", SameHost::fabric}}));
+  }
+  if (const auto text = environment.get(Variable::verify)) {
+    HOLDFAST_TRY(options.verify,
+                 parse_word<Verify>(*text, "HOLDFAST_VERIFY",
+                                    {{"always", Verify::always}, {"remote", Verify::remote}, {"never", Verify::never}}));
+  }
+  if (const auto text = environment.get(Variable::open_timeout)) {
+    HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_OPEN_TIMEOUT"));
+    options.open_timeout = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
+  }
+  return options;
+}
+
+}  // namespace holdfast

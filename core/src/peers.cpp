@@ -1,0 +1,59 @@
+#include "src/peers.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/random.h"
+
+namespace holdfast {
+
+Peers::Peers(MemberId self, std::vector<Card> cards) : self_(self), cards_(std::move(cards)) {
+  regions_.reserve(cards_.size());
+  for (Card& card : cards_) regions_.push_back(std::move(card.keys));
+}
+
+std::optional<RegionKey> Peers::region(MemberId member, std::uint64_t offset) const {
+  const std::lock_guard lock(mutex_);
+  for (const RegionKey& region : regions_[member.value])
+    if (offset >= region.first && offset - region.first < region.memory.bytes) return region;
+  return std::nullopt;
+}
+
+void Peers::add_region(MemberId member, const RegionKey& region) {
+  const std::lock_guard lock(mutex_);
+  auto& known = regions_[member.value];
+  for (const RegionKey& other : known)
+    if (other.first == region.first) return;
+  known.push_back(region);
+}
+
+MemberId Peers::home_of(const Key& name) const noexcept {
+  MemberId home;
+  std::uint64_t best = 0;
+  for (std::uint32_t rank = 0; rank < size(); ++rank) {
+    const std::uint64_t weight = mix64(name.high ^ mix64(name.low + rank));
+    if (rank == 0 || weight > best) {
+      best = weight;
+      home.value = rank;
+    }
+  }
+  return home;
+}
+
+std::string Peers::describe(MemberId member) const {
+  return fmt::format("rank {} on {} (pid {})", member.value, card(member).host_name, card(member).pid);
+}
+
+Result<Key> key_of(const Name& name) {
+  if (name.text().empty()) return fail(Code::invalid, "Name", "a name must not be empty");
+  if (name.text().size() > Name::kMaxBytes)
+    return fail(Code::invalid, "Name",
+                fmt::format("a name of {} bytes is too long; at most {} are allowed", name.text().size(),
+                            Name::kMaxBytes));
+  const XXH128_hash_t hash = XXH3_128bits(name.text().data(), name.text().size());
+  return Key{hash.high64, hash.low64, Key::Kind::name};
+}
+
+}  // namespace holdfast

@@ -1,0 +1,49 @@
+// The members of the job as their cards describe them, and the keys of their memory as they become known.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "holdfast/name.h"
+#include "holdfast/object_id.h"
+#include "src/card.h"
+#include "src/channel.h"
+
+namespace holdfast {
+
+class Peers {
+ public:
+  Peers(MemberId self, std::vector<Card> cards);
+
+  MemberId self() const noexcept { return self_; }
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cards_.size()); }
+  const Card& card(MemberId member) const noexcept { return cards_[member.value]; }
+  Receiver receiver(MemberId member) const noexcept { return {card(member).address, card(member).incarnation}; }
+  bool shares_host(MemberId member) const noexcept { return card(member).host == card(self_).host; }
+
+  /// The region of a member's arena that an offset lies in, if its key is known. Any thread.
+  std::optional<RegionKey> region(MemberId member, std::uint64_t offset) const;
+  void add_region(MemberId member, const RegionKey& region);
+
+  /// Where a name is kept: the member with the highest hash of name and rank (rendezvous hashing, Thaler and
+  /// Ravishankar, 1998). All members agree without asking.
+  MemberId home_of(const Key& name) const noexcept;
+
+  /// "rank 3 on node07 (pid 4711)", for messages.
+  std::string describe(MemberId member) const;
+
+ private:
+  MemberId self_;
+  std::vector<Card> cards_;
+  mutable std::mutex mutex_;
+  std::vector<std::vector<RegionKey>> regions_;
+};
+
+/// A name as catalogues know it. Errors: invalid (empty, longer than Name::kMaxBytes).
+Result<Key> key_of(const Name& name);
+
+}  // namespace holdfast

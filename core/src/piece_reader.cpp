@@ -1,0 +1,37 @@
+#include "src/piece_reader.h"
+
+#include <algorithm>
+
+namespace holdfast {
+
+PieceReader::PieceReader(Channel& channel, fabric::PeerId peer, const RegionKey& region, Deadline deadline,
+                         std::size_t depth) noexcept
+    : channel_(channel),
+      peer_(peer),
+      region_(region),
+      deadline_(deadline),
+      depth_(std::clamp<std::size_t>(depth, 1, kMostDepth)) {}
+
+void PieceReader::start(const Piece& piece) {
+  Slot& next = slot(started_++);
+  HOLDFAST_CHECK(next.done, "more reads in flight than the reader's depth");
+  next.done = false;
+  next.status = {};
+  fabric::ReadRequest request;
+  request.peer = peer_;
+  request.from = region_.memory;
+  request.offset = piece.source - region_.first;
+  request.into = piece.into;
+  request.hold = piece.hold;
+  request.deadline = deadline_;
+  channel_.endpoint().read(request, next);
+}
+
+Task<void> PieceReader::drain() {
+  for (std::size_t number = started_ - std::min(started_, depth_); number < started_; ++number) {
+    Awaiter ended = wait(number);
+    co_await ended;
+  }
+}
+
+}  // namespace holdfast

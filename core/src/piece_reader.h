@@ -1,0 +1,76 @@
+// Several one-sided reads in flight, taken in the order they were given.
+#pragma once
+
+#include <array>
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "holdfast/base/task.h"
+#include "src/card.h"
+#include "src/channel.h"
+
+namespace holdfast {
+
+/// A contiguous read: `source` is an offset in the owner's arena.
+struct Piece {
+  std::uint64_t source = 0;
+  std::span<std::byte> into;
+  std::shared_ptr<void> hold;  ///< keeps `into`
+};
+
+/// Lives in a coroutine's frame; co_await drain() before the frame goes, whatever happened.
+class PieceReader {
+ public:
+  static constexpr std::size_t kMostDepth = 32;
+
+  /// The pieces all lie in `region`. At most `depth` are in flight.
+  PieceReader(Channel& channel, fabric::PeerId peer, const RegionKey& region, Deadline deadline,
+              std::size_t depth) noexcept;
+  PieceReader(const PieceReader&) = delete;
+  PieceReader& operator=(const PieceReader&) = delete;
+
+  std::size_t depth() const noexcept { return depth_; }
+
+  /// Starts the next read. Its number is one more than the last one's; the caller keeps at most depth() numbers
+  /// not yet awaited.
+  void start(const Piece& piece);
+
+  /// co_await it: how read `number` ended.
+  struct Awaiter {
+    PieceReader& reader;
+    std::size_t number;
+    bool await_ready() const noexcept { return reader.slot(number).done; }
+    void await_suspend(std::coroutine_handle<> waiting) noexcept { reader.slot(number).waiting = waiting; }
+    Status await_resume() const { return reader.slot(number).status; }
+  };
+  Awaiter wait(std::size_t number) noexcept { return {*this, number}; }
+
+  /// Waits for all that are in flight.
+  Task<void> drain();
+
+ private:
+  struct Slot final : fabric::Completion {
+    void complete(Status ended) override {
+      status = std::move(ended);
+      done = true;
+      if (waiting) std::exchange(waiting, {}).resume();
+    }
+    bool done = true;
+    Status status;
+    std::coroutine_handle<> waiting;
+  };
+  Slot& slot(std::size_t number) noexcept { return slots_[number % depth_]; }
+
+  Channel& channel_;
+  fabric::PeerId peer_;
+  RegionKey region_;
+  Deadline deadline_;
+  std::size_t depth_;
+  std::size_t started_ = 0;
+  std::array<Slot, kMostDepth> slots_;
+};
+
+}  // namespace holdfast

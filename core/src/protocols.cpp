@@ -1,0 +1,215 @@
+#include "src/protocols.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/checksum.h"
+#include "src/block.h"
+#include "src/get_remote.h"
+#include "src/pin_factory.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kOperation = "Store::get";
+
+// Each round means that the object was moved, or its bytes changed, while it was read.
+constexpr int kReadAttempts = 8;
+// Rounds that find the entry as it was: then it is not a change that spoils the bytes.
+constexpr int kSameAttempts = 3;
+
+
+/// Asks for a key's entry and waits for it at its keeper; tells the keeper when the deadline comes first.
+Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key key, Deadline deadline) {
+  const bool is_name = key.kind == Key::Kind::name;
+  WireWriter body;
+  put_key(body, key);
+  auto reply = co_await channel.call(job.peers->receiver(keeper),
+                                     is_name ? MessageType::await_name : MessageType::await_object, body.take(), deadline);
+  if (reply) {
+    WireReader in(*reply);
+    const Entry entry = get_entry(in);
+    if (in.ok() && entry.owner.value < job.peers->size()) co_return entry;
+    co_return fail(Code::system, kOperation, "a member sent a reply that cannot be read");
+  }
+  co_return name_peer(job, keeper, std::move(reply).error(), kOperation);
+}
+
+tl::unexpected<Error> missing(const Target& target) {
+  if (const Entry* entry = std::get_if<Entry>(&target))
+    return fail(Code::not_found, kOperation, fmt::format("object {} is not there (any more)", entry->id.to_hex()));
+  return fail(Code::not_found, kOperation, "no object has this name");
+}
+
+tl::unexpected<Error> corrupt(Job& job, const Entry& entry) {
+  job.counters.add(Count::corrupt);
+  return fail(Code::corrupt, kOperation,
+              fmt::format("the bytes of object {} in the memory of {} fail their checksums; erase it and put it again",
+                          entry.id.to_hex(), job.peers->describe(entry.owner)));
+}
+
+/// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
+Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
+                                 Deadline deadline) {
+  int same = 0;
+  for (int attempt = 0; attempt < kReadAttempts && same < kSameAttempts; ++attempt) {
+    auto read = co_await read_block(job, channel, entry, want, into, deadline);
+    if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
+    if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
+    job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
+    auto now = co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline);
+    if (!now) co_return tl::unexpected(std::move(now).error());
+    same = *now == entry ? same + 1 : 0;
+    entry = *now;
+  }
+  co_return corrupt(job, entry);
+}
+
+std::uint64_t wanted_bytes(const Entry& entry, const Want& want) {
+  return want.range ? want.range->bytes : entry.layout.size;
+}
+
+}  // namespace
+
+tl::unexpected<Error> name_peer(const Job& job, MemberId member, Error error, std::string_view operation) {
+  if (error.code == Code::owner_lost) return job.owner_lost(member, operation);
+  if (error.code == Code::timed_out)
+    return fail(Code::timed_out, operation,
+                fmt::format("{} did not answer before the deadline", job.peers->describe(member)));
+  error.operation = operation;
+  return tl::unexpected(std::move(error));
+}
+
+Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Deadline deadline) {
+  const MemberId home = job.peers->home_of(name);
+  auto view = job.view_of(home, deadline);
+  if (!view) co_return tl::unexpected(std::move(view).error());
+  if (*view != nullptr) {
+    HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(name));
+    if (found) co_return found->entry;
+  } else {
+    auto found = co_await look_up(job, channel, home, name, deadline);
+    if (!found) co_return name_peer(job, home, std::move(found).error(), kOperation);
+    if (*found) co_return **found;
+  }
+  if (!wait || deadline.passed(job.clock)) co_return missing(name);
+  auto entry = co_await await_entry(job, channel, home, name, deadline);
+  if (!entry && entry.error().code == Code::timed_out)
+    co_return fail(Code::timed_out, kOperation,
+                   fmt::format("the name was not published before the deadline (its home is {})",
+                               job.peers->describe(home)));
+  co_return entry;
+}
+
+Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, bool wait,
+                                Deadline deadline) {
+  auto view = job.view_of(owner, deadline);
+  if (!view) co_return tl::unexpected(std::move(view).error());
+  if (*view != nullptr) {
+    HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(Key::of(id)));
+    if (found) co_return found->entry;
+  } else {
+    auto found = co_await look_up(job, channel, owner, Key::of(id), deadline);
+    if (!found) co_return name_peer(job, owner, std::move(found).error(), kOperation);
+    if (*found) co_return **found;
+  }
+  Entry sought;
+  sought.id = id;
+  if (!wait || deadline.passed(job.clock)) co_return missing(sought);
+  auto entry = co_await await_entry(job, channel, owner, Key::of(id), deadline);
+  if (!entry && entry.error().code == Code::timed_out)
+    co_return fail(Code::timed_out, kOperation,
+                   fmt::format("object {} was not sealed before the deadline", id.to_hex()));
+  co_return entry;
+}
+
+Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline) {
+  Entry entry;
+  if (const Key* name = std::get_if<Key>(&target)) {
+    HOLDFAST_CO_TRY(entry, co_await resolve(job, channel, *name, want.wait, deadline));
+  } else {
+    entry = std::get<Entry>(target);
+  }
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    auto view = job.view_of(entry.owner, deadline);
+    if (!view) co_return tl::unexpected(std::move(view).error());
+    if (*view == nullptr) {
+      HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
+      job.counters.add(Count::gets_remote);
+      job.counters.add(Count::get_bytes_remote, landed.payload.size());
+      co_return PinFactory::copy(landed.payload, std::move(landed.hold));
+    }
+    HOLDFAST_CO_TRY(auto pin, get_local(job, **view, entry.id, want));
+    if (pin) co_return std::move(*pin);
+    // Not sealed yet, or erased; the owner knows which.
+    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
+  }
+  co_return missing(target);
+}
+
+Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
+                                     Deadline deadline) {
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    auto view = job.view_of(entry.owner, deadline);
+    if (!view) co_return tl::unexpected(std::move(view).error());
+    const std::uint64_t bytes = wanted_bytes(entry, want);
+    if (*view == nullptr) {
+      auto landed = co_await read_object(job, channel, entry, want, into.first(bytes), deadline);
+      if (!landed) co_return tl::unexpected(std::move(landed).error());
+      job.counters.add(Count::gets_remote);
+      job.counters.add(Count::get_bytes_remote, bytes);
+      co_return bytes;
+    }
+    // Checked while it is copied would need the block's layout here; checking first leaves small objects in cache.
+    HOLDFAST_CO_TRY(auto pin, get_local(job, **view, entry.id, want));
+    if (pin) {
+      copy_bytes(into.first(pin->size()), pin->bytes(), copy_mode_for(pin->size()));
+      co_return pin->size();
+    }
+    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
+  }
+  co_return missing(entry);
+}
+
+Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline) {
+  const MemberId home = job.peers->home_of(name);
+  WireWriter body;
+  put_key(body, name);
+  put_entry(body, entry);
+  auto reply = co_await channel.call(job.peers->receiver(home), MessageType::publish, body.take(), deadline);
+  if (!reply) co_return name_peer(job, home, std::move(reply).error(), "Store::put");
+  co_return Status{};
+}
+
+Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline) {
+  const MemberId home = job.peers->home_of(name);
+  WireWriter body;
+  put_key(body, name);
+  body.put(id.high);
+  body.put(id.low);
+  auto reply = co_await channel.call(job.peers->receiver(home), MessageType::unpublish, body.take(), deadline);
+  if (!reply) co_return name_peer(job, home, std::move(reply).error(), "Store::erase");
+  WireReader in(*reply);
+  const Entry entry = get_entry(in);
+  if (!in.ok()) co_return fail(Code::system, "Store::erase", "a member sent a reply that cannot be read");
+  co_return entry;
+}
+
+Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline) {
+  WireWriter body;
+  body.put(id.high);
+  body.put(id.low);
+  auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::erase, body.take(), deadline);
+  if (!reply) co_return name_peer(job, owner, std::move(reply).error(), "Store::erase");
+  WireReader in(*reply);
+  const auto named = in.get<std::uint8_t>();
+  const Key name = get_key(in);
+  if (!in.ok()) co_return fail(Code::system, "Store::erase", "a member sent a reply that cannot be read");
+  if (named == 0) co_return Status{};
+  auto gone = co_await unpublish_name(job, channel, name, id, deadline);
+  if (!gone && gone.error().code != Code::not_found) co_return tl::unexpected(std::move(gone).error());
+  co_return Status{};
+}
+
+}  // namespace holdfast

@@ -1,0 +1,147 @@
+// Ids, references and their tokens.
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "holdfast/base/checksum.h"
+#include "holdfast/object_ref.h"
+#include "src/member.h"
+#include "src/wire.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kTokenPrefix = "hf1-";
+constexpr std::string_view kDigits = "0123456789abcdef";
+
+void append_hex(std::string& text, std::span<const std::byte> bytes) {
+  for (const std::byte byte : bytes) {
+    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    text += kDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+}
+
+/// Nothing if `text` is not an even number of hexadecimal digits.
+std::optional<std::vector<std::byte>> parse_hex(std::string_view text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    unsigned value = 0;
+    for (const char c : text.substr(i, 2)) {
+      const char lower = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+      const auto digit = kDigits.find(lower);
+      if (digit == std::string_view::npos) return std::nullopt;
+      value = value * 16 + static_cast<unsigned>(digit);
+    }
+    bytes.push_back(static_cast<std::byte>(value));
+  }
+  return bytes;
+}
+
+std::uint64_t job_hash(std::string_view job) { return checksum(std::as_bytes(std::span(job))); }
+
+}  // namespace
+
+std::string ObjectId::to_hex() const { return fmt::format("{:016x}{:016x}", high, low); }
+
+Result<ObjectId> ObjectId::from_hex(std::string_view text) {
+  const auto bytes = parse_hex(text);
+  if (!bytes || bytes->size() != kBytes)
+    return fail(Code::invalid, "ObjectId::from_hex",
+                fmt::format("\"{}\" is not an object id; it has {} hexadecimal digits", text.substr(0, 64), kHexDigits));
+  std::array<std::byte, kBytes> id;
+  std::ranges::copy(*bytes, id.begin());
+  return from_bytes(id);
+}
+
+std::array<std::byte, ObjectId::kBytes> ObjectId::to_bytes() const noexcept {
+  std::array<std::byte, kBytes> bytes;
+  const std::uint64_t words[2] = {__builtin_bswap64(high), __builtin_bswap64(low)};
+  std::memcpy(bytes.data(), words, sizeof words);
+  return bytes;
+}
+
+ObjectId ObjectId::from_bytes(const std::array<std::byte, kBytes>& bytes) noexcept {
+  std::uint64_t words[2];
+  std::memcpy(words, bytes.data(), sizeof words);
+  return {__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
+}
+
+bool ObjectRef::is_ready() const {
+  const auto member = member_.lock();
+  if (!member || member->closed()) return false;
+  const auto entry = member->entry_of(*this, "ObjectRef::is_ready");
+  return entry && member->is_ready(*entry);
+}
+
+std::string ObjectRef::token() const {
+  const auto member = member_.lock();
+  return member ? member->token_of(*this) : std::string();
+}
+
+ObjectRef Member::make_ref(const Entry& entry) const {
+  ObjectRef ref;
+  ref.id_ = entry.id;
+  ref.size_ = entry.layout.size;
+  ref.flags_ = entry.layout.flags;
+  ref.location_ = entry.location;
+  ref.owner_ = entry.owner;
+  ref.owner_incarnation_ = job_.peers->card(entry.owner).incarnation;
+  ref.member_ = std::const_pointer_cast<Member>(shared_from_this());
+  return ref;
+}
+
+Result<Entry> Member::entry_of(const ObjectRef& ref, std::string_view operation) const {
+  if (!ref) return fail(Code::invalid, operation, "the reference is empty");
+  if (ref.owner_.value >= size() || job_.peers->card(ref.owner_).incarnation != ref.owner_incarnation_)
+    return fail(Code::invalid, operation, "the reference is of another job, or of an earlier life of its owner");
+  return Entry{ref.id_, ref.location_, {ref.size_, ref.flags_}, ref.owner_};
+}
+
+std::string Member::token_of(const ObjectRef& ref) const {
+  WireWriter out;
+  out.put(job_hash(job_.name));
+  out.put(ref.id_.high);
+  out.put(ref.id_.low);
+  out.put(ref.owner_.value);
+  out.put(ref.owner_incarnation_);
+  out.put(ref.location_);
+  out.put(ref.size_);
+  out.put(ref.flags_);
+  out.put(static_cast<std::uint32_t>(checksum(out.bytes())));
+  std::string text(kTokenPrefix);
+  append_hex(text, out.bytes());
+  return text;
+}
+
+Result<ObjectRef> Member::redeem(std::string_view token) const {
+  const auto bad = [](std::string_view why) {
+    return fail(Code::invalid, "Store::redeem",
+                fmt::format("{}; pass on the whole text that ObjectRef::token gave", why));
+  };
+  if (!token.starts_with(kTokenPrefix)) return bad("this is not a reference of this version");
+  const auto bytes = parse_hex(token.substr(kTokenPrefix.size()));
+  if (!bytes || bytes->size() < sizeof(std::uint32_t)) return bad("the token is damaged");
+  WireReader in(*bytes);
+  const auto job = in.get<std::uint64_t>();
+  ObjectRef ref;
+  ref.id_.high = in.get<std::uint64_t>();
+  ref.id_.low = in.get<std::uint64_t>();
+  ref.owner_.value = in.get<std::uint32_t>();
+  ref.owner_incarnation_ = in.get<std::uint64_t>();
+  ref.location_ = in.get<std::uint64_t>();
+  ref.size_ = in.get<std::uint64_t>();
+  ref.flags_ = in.get<std::uint32_t>();
+  const auto sum = in.get<std::uint32_t>();
+  if (!in.ok() || !in.at_end()) return bad("the token is truncated or too long");
+  const std::span covered = std::span(*bytes).first(bytes->size() - sizeof sum);
+  if (sum != static_cast<std::uint32_t>(checksum(covered))) return bad("the token is damaged");
+  if (job != job_hash(job_.name))
+    return fail(Code::invalid, "Store::redeem", "the token is of another job; references live within one job");
+  if (!BlockLayout::flags_valid(ref.flags_) || ref.size_ > kMaxPayloadBytes) return bad("the token is damaged");
+  HOLDFAST_TRY(const Entry entry, entry_of(ref, "Store::redeem"));
+  return make_ref(entry);
+}
+
+}  // namespace holdfast
