@@ -50,16 +50,13 @@ Result<Counts> exchange(Store& store, const Counts& counted, Duration timeout, s
   for (std::uint32_t i = 1; i < size; ++i)
     incoming.push_back(store.fetch(name("wordcount", (me + i) % size, me), {.timeout = timeout}));
 
-  // While they are on their way, take what we have ourselves; then each as it comes.
+  // While they are on their way, take what we have ourselves. Waiting for one moves all of them along.
   Counts mine;
   counted.for_each([&](const Word& word, std::uint64_t times) {
     if (partition_of(word, size) == me) mine.add(word, times);
   });
-  std::vector<Op<Pin>*> ops;
-  for (auto& op : incoming) ops.push_back(&op);
-  for (std::uint32_t i = 1; i < size; ++i) {
-    HOLDFAST_TRY(const std::size_t ready, Op<Pin>::wait_any(ops, timeout));
-    HOLDFAST_TRY(const Pin partition, std::move(incoming[ready]).wait(timeout));
+  for (Op<Pin>& op : incoming) {
+    HOLDFAST_TRY(const Pin partition, std::move(op).wait(timeout));
     HOLDFAST_DO(decode(partition.bytes(), mine));
   }
   return mine;
