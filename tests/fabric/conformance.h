@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,9 @@ struct WorldMaker {
   /// The world, or why this machine has none (the test is then skipped).
   std::function<Result<std::unique_ptr<World>>()> make;
 };
+
+/// For GoogleTest's messages.
+void PrintTo(const WorldMaker& maker, std::ostream* out);
 
 /// A completion that remembers how often it was called, and with what.
 class Ended final : public Completion {
