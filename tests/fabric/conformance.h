@@ -13,6 +13,7 @@
 
 #include "holdfast/base/clock.h"
 #include "holdfast/fabric/fabric.h"
+#include "tests/fabric/ended.h"
 
 namespace holdfast::fabric::test {
 
@@ -38,27 +39,6 @@ struct WorldMaker {
 
 /// For GoogleTest's messages.
 void PrintTo(const WorldMaker& maker, std::ostream* out);
-
-/// A completion that remembers how often it was called, and with what.
-class Ended final : public Completion {
- public:
-  void complete(Status status) override {
-    ++calls;
-    status_ = std::move(status);
-    if (then) then();
-  }
-  bool ended() const { return calls > 0; }
-  bool ok() const { return calls == 1 && status_.has_value(); }
-  /// The code it ended with; only after an error.
-  Code code() const { return status_.error().code; }
-  std::string message() const { return status_ ? "ok" : status_.error().message(); }
-
-  int calls = 0;
-  std::function<void()> then;
-
- private:
-  Status status_;
-};
 
 class FabricConformance : public testing::TestWithParam<WorldMaker> {
  protected:

@@ -6,7 +6,7 @@
 #include <deque>
 
 #include "holdfast/fabric/ofi.h"
-#include "tests/fabric/conformance.h"
+#include "tests/fabric/ended.h"
 #include "tests/fabric/ofi/target_process.h"
 
 namespace holdfast::fabric::test {
