@@ -29,6 +29,8 @@ class World {
   virtual bool real_time() const { return true; }
   /// Whether a wrong key, and a range beyond what is exposed, are noticed by the peer.
   virtual bool checks_keys() const { return true; }
+  /// Whether a peer whose connection broke on a refused read can be read again by the same endpoint.
+  virtual bool reconnects() { return true; }
 };
 
 struct WorldMaker {

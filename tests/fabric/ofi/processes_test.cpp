@@ -41,6 +41,7 @@ class OfiProcesses : public testing::TestWithParam<const char*> {
   ReadRequest request(PeerId peer, const RemoteMemory& memory, Duration timeout, std::size_t bytes = 4096) {
     return {peer, memory, 0, std::span(into_).first(bytes), {}, Deadline::after(real_clock(), timeout)};
   }
+  bool rdma() const { return fabric_->info().rdma; }
   /// Reads, and waits for the end as an application thread would.
   void read(const ReadRequest& request, Ended& ended) {
     endpoint_->read(request, ended);
@@ -100,6 +101,7 @@ TEST_P(OfiProcesses, AKilledOwnerIsLost) {
   const TimePoint before = real_clock().now();
   for (const Ended& one : ended) {
     finish(one);
+    if (rdma() && one.ok()) continue;  // the device answered before the process died
     ASSERT_FALSE(one.ok());
     EXPECT_EQ(one.code(), Code::owner_lost) << one.message();
   }
@@ -109,6 +111,7 @@ TEST_P(OfiProcesses, AKilledOwnerIsLost) {
 
 TEST_P(OfiProcesses, NobodyAtTheAddressIsLost) {
   target_->kill_and_reap();
+  if (rdma()) GTEST_SKIP() << "only a TCP peer's host can be asked; here the deadline ends it";
   Ended ended;
   const TimePoint before = real_clock().now();
   read(request(peer_, target_->memory(), 60s), ended);
@@ -120,6 +123,17 @@ TEST_P(OfiProcesses, NobodyAtTheAddressIsLost) {
   finish(sent);
   ASSERT_FALSE(sent.ok());
   EXPECT_EQ(sent.code(), Code::owner_lost) << sent.message();
+}
+
+TEST_P(OfiProcesses, AnAddressOfNobodyEndsAtTheDeadlineAtTheLatest) {
+  target_->kill_and_reap();
+  std::deque<Ended> ended(3);
+  for (Ended& one : ended) endpoint_->read(request(peer_, target_->memory(), 10ms), one);
+  for (const Ended& one : ended) {
+    finish(one);
+    ASSERT_FALSE(one.ok());
+    EXPECT_TRUE(one.code() == Code::timed_out || one.code() == Code::owner_lost) << one.message();
+  }
 }
 
 TEST_P(OfiProcesses, OneStoppedBeforeTheFirstContactIsNotTakenForLost) {
@@ -144,7 +158,7 @@ TEST_P(OfiProcesses, ADeadOwnerDoesNotDisturbOthers) {
   read_well(peer_, target_->memory(), 1);
   target_->kill_and_reap();
   std::deque<Ended> ended(50);
-  for (Ended& one : ended) endpoint_->read(request(peer_, target_->memory(), 60s), one);
+  for (Ended& one : ended) endpoint_->read(request(peer_, target_->memory(), rdma() ? 5s : 60s), one);
   for (int i = 0; i < 50; ++i) ASSERT_NO_FATAL_FAILURE(read_well(other_peer, other->memory(), 2));
   for (const Ended& one : ended) {
     finish(one);
@@ -162,14 +176,16 @@ TEST_P(OfiProcesses, AClosedEndpointIsLost) {
   for (bool lost = false; !lost;) {
     ASSERT_FALSE(limit.passed(real_clock()));
     Ended ended;
-    read(request(peer_, target_->memory(), 60s), ended);
+    read(request(peer_, target_->memory(), rdma() ? 2s : 60s), ended);
     if (ended.ok()) continue;  // it had not closed yet
-    EXPECT_EQ(ended.code(), Code::owner_lost) << ended.message();
+    EXPECT_TRUE(ended.code() == Code::owner_lost || (rdma() && ended.code() == Code::timed_out))
+        << ended.message();
     lost = true;
   }
 }
 
 TEST_P(OfiProcesses, AStoppedOwnerTimesOutOthersGoOnAndItsAnswerIsTakenLate) {
+  if (rdma()) GTEST_SKIP() << "the device answers while the process is stopped";
   const auto other = start({.provider = GetParam(), .seed = 2});
   ASSERT_NE(other, nullptr);
   const PeerId other_peer = connect(*other);
@@ -205,6 +221,7 @@ TEST_P(OfiProcesses, AStoppedOwnerTimesOutOthersGoOnAndItsAnswerIsTakenLate) {
 }
 
 TEST_P(OfiProcesses, ManyReadsOfAStoppedOwnerLeaveRoomForOthers) {
+  if (rdma()) GTEST_SKIP() << "the device answers while the process is stopped";
   const auto other = start({.provider = GetParam(), .seed = 2});
   ASSERT_NE(other, nullptr);
   const PeerId other_peer = connect(*other);
@@ -232,7 +249,7 @@ TEST_P(OfiProcesses, ManyReadsOfAStoppedOwnerLeaveRoomForOthers) {
 
 TEST_P(OfiProcesses, OneStartedAgainAtTheSameAddressIsReachedByTheSamePeer) {
   const std::uint16_t port = target_->port();
-  if (port == 0) GTEST_SKIP() << "this provider's addresses have no port that could be taken again";
+  if (port == 0 || rdma()) GTEST_SKIP() << "this provider's addresses have no port that could be taken again";
   ASSERT_NO_FATAL_FAILURE(read_well(peer_, target_->memory(), 1));
   const RemoteMemory before = target_->memory();
   target_->kill_and_reap();
@@ -241,7 +258,8 @@ TEST_P(OfiProcesses, OneStartedAgainAtTheSameAddressIsReachedByTheSamePeer) {
   ASSERT_EQ(target_->port(), port);
   EXPECT_EQ(connect(*target_), peer_);
   ASSERT_NO_FATAL_FAILURE(read_well_again(peer_, target_->memory(), 7));
-  // The key of the earlier life opens nothing.
+  // The key of the earlier life opens nothing (where keys are random; a device gives out its own).
+  if (rdma()) return;
   EXPECT_NE(before.key, target_->memory().key);
   Ended ended;
   read(request(peer_, before, 60s), ended);
