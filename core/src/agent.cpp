@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "holdfast/base/log.h"
+#include "holdfast/base/thread.h"
 
 namespace holdfast {
 namespace {
@@ -21,7 +22,7 @@ constexpr Duration kFlushTimeout = std::chrono::seconds(2);
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
     : job_(job), channel_(std::move(channel)), regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
-  thread_ = std::thread([this] { serve(); });
+  thread_ = start_thread("hf-agent", [this] { serve(); });
 }
 
 Agent::~Agent() {

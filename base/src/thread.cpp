@@ -1,0 +1,20 @@
+#include "holdfast/base/thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+namespace holdfast {
+
+std::thread start_thread(const std::string& name, std::function<void()> body) {
+  // A thread inherits the mask, so it is set before the thread exists. Faults stay deliverable.
+  sigset_t all, before;
+  sigfillset(&all);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&all, fault);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread.native_handle(), name.substr(0, 15).c_str());
+  return thread;
+}
+
+}  // namespace holdfast
