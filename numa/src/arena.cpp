@@ -55,6 +55,8 @@ Status check_size(const ArenaOptions& options, const SystemFiles& system) {
   return {};
 }
 
+/// For one of several nodes. A single node is the machine, whose own figures count: they know of balloons
+/// and containers, the node's do not.
 Status check_node_size(NodeId node, std::uint64_t bytes, const SystemFiles& system) {
   const auto total = system.node_total(node);
   if (!total || bytes <= *total) return {};
@@ -102,7 +104,9 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
     request.pages = options.pages;
     request.machine =
         topology.is_this_machine() ? SegmentRequest::Machine::this_one : SegmentRequest::Machine::described;
-    if (topology.is_this_machine()) HOLDFAST_DO(check_node_size(node, request.bytes, system));
+    if (topology.is_this_machine() && topology.nodes().size() > 1) {
+      HOLDFAST_DO(check_node_size(node, request.bytes, system));
+    }
     HOLDFAST_TRY(SegmentMemory memory, make_segment_memory(request, system));
 
     const Mapping& mapping = memory.memory.mapping;
@@ -129,6 +133,7 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
     PrefaultOptions how;
     how.threads_per_part = options.prefault_threads;
     how.keep_free_bytes = memory_to_keep(system);
+    how.watch_nodes = topology.is_this_machine() && topology.nodes().size() > 1;
     impl->prefault = std::make_unique<Prefault>(std::move(parts), how, system);
   }
   return std::unique_ptr<Arena>(new Arena(std::move(impl)));

@@ -36,6 +36,7 @@ Prefault::Prefault(std::vector<PrefaultPart> parts, const PrefaultOptions& optio
     : parts_(std::move(parts)),
       system_(std::move(system)),
       keep_free_bytes_(options.keep_free_bytes),
+      watch_nodes_(options.watch_nodes),
       method_(options.method),
       progress_(std::make_unique<Progress[]>(parts_.size())) {
   // Handlers of the program must not run on threads it does not know.
@@ -119,8 +120,8 @@ bool Prefault::touch(const PrefaultPart& part, std::span<std::byte> piece, Progr
 bool Prefault::memory_is_short(const PrefaultPart& part, std::uint64_t piece, Progress& progress) {
   if (part.supply == PrefaultPart::Supply::reserved) return false;
   const std::uint64_t wanted = piece + keep_free_bytes_;
-  const auto left = std::min(system_.memory_available().value_or(UINT64_MAX),
-                             system_.node_available(part.node).value_or(UINT64_MAX));
+  std::uint64_t left = system_.memory_available().value_or(UINT64_MAX);
+  if (watch_nodes_) left = std::min(left, system_.node_available(part.node).value_or(UINT64_MAX));
   if (left >= wanted) return false;
   stop_part(progress, fmt::format("only {} of memory are left for node {}; use a smaller arena", format_bytes(left),
                                   part.node.value));
