@@ -1,4 +1,6 @@
 // The allocator against malloc in the same run. Goal: at most 60 ns for a small block and its return.
+#include "holdfast/numa/allocator.h"
+
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -8,8 +10,6 @@
 #include <memory>
 #include <random>
 #include <vector>
-
-#include "holdfast/numa/allocator.h"
 
 namespace {
 
@@ -63,8 +63,8 @@ std::vector<std::uint64_t> sizes(double least_bits, double most_bits) {
 
 /// A set of live blocks; each step replaces a random one. For malloc the blocks are not touched, either.
 template <class Allocate, class Free>
-void churn(benchmark::State& state, const std::vector<std::uint64_t>& drawn, std::size_t live, Allocate allocate,
-           Free free) {
+void churn(benchmark::State& state, const std::vector<std::uint64_t>& drawn, std::size_t live,
+           Allocate allocate, Free free) {
   std::vector<decltype(allocate(64))> blocks;
   for (std::size_t i = 0; i < live; ++i) blocks.push_back(allocate(drawn[i % drawn.size()]));
   std::minstd_rand random(2);

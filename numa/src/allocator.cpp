@@ -88,7 +88,8 @@ struct OwnCaches {
 }  // namespace
 
 ThreadCache* Allocator::Impl::cache() {
-  if (latest_cache.id == id) [[likely]] return latest_cache.cache;
+  if (latest_cache.id == id) [[likely]]
+    return latest_cache.cache;
   return make_cache();
 }
 
@@ -162,7 +163,8 @@ void Allocator::Impl::free_small(ThreadCache& to, Block& block, BlockHandle hand
   const std::uint64_t granules = block.granules;
   const std::lock_guard cache_lock(to.lock);
   to.push(block, handle);
-  if (!to.class_is_full(granules) && !to.is_full()) [[likely]] return;
+  if (!to.class_is_full(granules) && !to.is_full()) [[likely]]
+    return;
   const std::lock_guard tlsf_lock(tlsf_mutex);
   if (to.is_full()) {
     to.give_back_all(tlsf);
@@ -186,7 +188,8 @@ std::optional<Extent> Allocator::allocate(std::uint64_t bytes, std::uint64_t ali
       granules <= ThreadCache::kLargest && alignment_granules == 1 ? impl_->cache() : nullptr;
   if (cache != nullptr) [[likely]] {
     const auto small = impl_->allocate_small(*cache, granules);
-    if (small) [[likely]] return small;
+    if (small) [[likely]]
+      return small;
   } else {
     const std::lock_guard lock(impl_->tlsf_mutex);
     handle = impl_->tlsf.allocate(granules, alignment_granules);

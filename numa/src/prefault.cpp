@@ -52,7 +52,8 @@ Prefault::Prefault(std::vector<PrefaultPart> parts, const PrefaultOptions& optio
       } catch (const std::system_error& error) {
         const std::lock_guard lock(mutex_);
         --running_;
-        if (i == 0) progress_[index].note = fmt::format("not prefaulted: no thread could be started: {}", error.what());
+        if (i == 0)
+          progress_[index].note = fmt::format("not prefaulted: no thread could be started: {}", error.what());
       }
     }
   }
@@ -123,8 +124,8 @@ bool Prefault::memory_is_short(const PrefaultPart& part, std::uint64_t piece, Pr
   std::uint64_t left = system_.memory_available().value_or(UINT64_MAX);
   if (watch_nodes_) left = std::min(left, system_.node_available(part.node).value_or(UINT64_MAX));
   if (left >= wanted) return false;
-  stop_part(progress, fmt::format("only {} of memory are left for node {}; use a smaller arena", format_bytes(left),
-                                  part.node.value));
+  stop_part(progress, fmt::format("only {} of memory are left for node {}; use a smaller arena",
+                                  format_bytes(left), part.node.value));
   return true;
 }
 

@@ -172,7 +172,8 @@ void Tlsf::release(BlockHandle handle) {
   granules_free_ += blocks_[handle].granules;
   --blocks_used_;
   const auto is_free = [this](BlockHandle neighbour) {
-    return neighbour != kNoBlock && blocks_[neighbour].state.load(std::memory_order_relaxed) == BlockState::free;
+    return neighbour != kNoBlock &&
+           blocks_[neighbour].state.load(std::memory_order_relaxed) == BlockState::free;
   };
   if (const BlockHandle above = blocks_[handle].next; is_free(above)) {
     unlink(above);

@@ -19,7 +19,8 @@ namespace {
 
 /// True where no two extents overlap and all lie in [0, bytes).
 bool disjoint(std::vector<Extent> extents, std::uint64_t bytes) {
-  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
   std::uint64_t end = 0;
   for (const Extent& extent : extents) {
     if (extent.offset < end || extent.bytes == 0) return false;
