@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -22,9 +23,17 @@ struct HwlocDeleter {
 };
 using Hwloc = std::unique_ptr<hwloc_topology, HwlocDeleter>;
 
+/// What looks for accelerators and displays: it starts their drivers in every rank, which costs memory and
+/// time and tells nothing about memory nodes or networks. And libpciaccess ("pci"), which leaks: on Linux
+/// hwloc reads the buses from /sys as well.
+constexpr std::array kUnwanted = {"opencl", "cuda", "nvml", "rsmi", "levelzero", "gl", "pci"};
+
 Hwloc make_hwloc() {
   hwloc_topology_t topology = nullptr;
   if (hwloc_topology_init(&topology) != 0) return nullptr;
+  for (const char* component : kUnwanted) {
+    hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, component);
+  }
   // Network devices matter even where hwloc would call them unimportant.
   hwloc_topology_set_type_filter(topology, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
   hwloc_topology_set_type_filter(topology, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);

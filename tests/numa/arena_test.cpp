@@ -267,10 +267,14 @@ TEST(Arena, has_nothing_to_wait_for_without_prefaulting) {
 }
 
 TEST(Arena, is_aligned_so_that_aligned_offsets_are_aligned_addresses) {
-  const auto arena = Arena::create(this_machine(), small_arena(3_GiB));
-  ASSERT_TRUE(arena) << arena.error().message();
-  const auto address = reinterpret_cast<std::uintptr_t>((*arena)->segments().front().base);
-  EXPECT_EQ(address % ((*arena)->segments().front().bytes >= 1_GiB ? 1_GiB : 2_MiB), 0U);
+  for (const std::uint64_t bytes : {2_MiB, 8_MiB, 1_GiB}) {
+    ArenaOptions options = small_arena(bytes);
+    options.nodes = {this_machine().nodes().front().id};
+    const auto arena = Arena::create(this_machine(), options);
+    ASSERT_TRUE(arena) << arena.error().message();
+    const auto address = reinterpret_cast<std::uintptr_t>((*arena)->segments().front().base);
+    EXPECT_EQ(address % (bytes < 1_GiB ? 2_MiB : 1_GiB), 0U);
+  }
 }
 
 }  // namespace
