@@ -49,9 +49,12 @@ void assign_cpus(const std::vector<hwloc_obj_t>& objects, Topology::Impl& into) 
   std::stable_sort(by_preference.begin(), by_preference.end(), [](hwloc_obj_t a, hwloc_obj_t b) {
     return hwloc_bitmap_weight(a->cpuset) < hwloc_bitmap_weight(b->cpuset);
   });
-  int last = -1;
-  for (hwloc_obj_t object : objects) last = std::max(last, hwloc_bitmap_last(object->cpuset));
-  into.node_of_cpu.assign(static_cast<std::size_t>(last + 1), into.nodes.front().id);
+  std::size_t cpus = 0;
+  for (hwloc_obj_t object : objects) {
+    const int last = hwloc_bitmap_last(object->cpuset);
+    if (last >= 0) cpus = std::max(cpus, static_cast<std::size_t>(last) + 1);
+  }
+  into.node_of_cpu.assign(cpus, into.nodes.front().id);
   for (unsigned cpu = 0; cpu < into.node_of_cpu.size(); ++cpu) {
     const auto owner = std::find_if(by_preference.begin(), by_preference.end(), [cpu](hwloc_obj_t object) {
       return hwloc_bitmap_isset(object->cpuset, cpu) != 0;
