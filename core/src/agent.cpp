@@ -22,13 +22,19 @@ constexpr Duration kFlushTimeout = std::chrono::seconds(2);
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
     : job_(job), channel_(std::move(channel)), regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
-  thread_ = start_thread("hf-agent", [this] { serve(); });
+}
+
+Result<std::unique_ptr<Agent>> Agent::start(Job& job, std::unique_ptr<Channel> channel,
+                                            std::vector<RegionKey> regions) {
+  std::unique_ptr<Agent> made(new Agent(job, std::move(channel), std::move(regions)));
+  HOLDFAST_TRY(made->thread_, start_thread("hf-agent", [agent = made.get()] { agent->serve(); }));
+  return made;
 }
 
 Agent::~Agent() {
   stopping_.store(true, std::memory_order_release);
   channel_->wake();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Agent::tell(Notice notice) {

@@ -5,10 +5,12 @@
 #include <string>
 #include <thread>
 
+#include "holdfast/base/result.h"
+
 namespace holdfast {
 
 /// Starts a thread that takes no signals (the program's own threads get them) and shows as `name` (at most 15
-/// characters) in ps and gdb.
-std::thread start_thread(const std::string& name, std::function<void()> body);
+/// characters) in ps and gdb. Errors: system (the limit on threads; the detail says how to raise it).
+Result<std::thread> start_thread(const std::string& name, std::function<void()> body);
 
 }  // namespace holdfast
