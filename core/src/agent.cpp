@@ -178,13 +178,13 @@ void Agent::erase(const MessageHeader& message) {
   id.high = in.get<std::uint64_t>();
   id.low = in.get<std::uint64_t>();
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::erase", "the request to erase makes no sense"});
-  const auto name = job_.holdings->erase(id);
-  if (!name) return refuse(message, name.error());
-  collect_later();
+  const auto erased = job_.holdings->erase(id);
+  if (!erased) return refuse(message, erased.error());
+  if (erased->awaiting_unpin) collect_later();
   WireWriter body;
   put_status(body, {});
-  body.put(static_cast<std::uint8_t>(*name ? 1 : 0));
-  put_key(body, name->value_or(Key{}));
+  body.put(static_cast<std::uint8_t>(erased->name ? 1 : 0));
+  put_key(body, erased->name.value_or(Key{}));
   channel_->reply(message, body.bytes());
 }
 
