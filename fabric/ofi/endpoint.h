@@ -11,10 +11,12 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "fabric/ofi/handles.h"
+#include "fabric/ofi/refusal_probe.h"
 #include "fabric/ofi/transfer.h"
 #include "holdfast/base/file.h"
 #include "holdfast/fabric/fabric.h"
@@ -37,6 +39,11 @@ inline constexpr Duration kLongestSleep = std::chrono::milliseconds(100);
 inline constexpr Duration kShortestRetry = std::chrono::microseconds(10);
 inline constexpr Duration kLongestRetry = std::chrono::milliseconds(5);
 
+/// How long a TCP peer may keep us waiting before its host is asked whether anybody listens there at all (a
+/// first connection takes 0.4 ms, a busy peer some milliseconds), and how long until it is asked again.
+inline constexpr Duration kProbeAfter = std::chrono::milliseconds(20);
+inline constexpr Duration kProbeAgain = std::chrono::milliseconds(500);
+
 /// The copy of a message while it is being sent.
 struct Message {
   std::uint32_t bytes = 0;
@@ -52,6 +59,9 @@ struct Peer {
   bool active = false;       ///< in the endpoint's list of peers with something waiting
   TimePoint refused_since;   ///< when the provider began to refuse
   TimePoint retry_at;        ///< not offered again before
+  RefusalProbe probe;
+  TimePoint probe_at;
+  std::vector<std::byte> raw_address;
 };
 
 class OfiEndpoint final : public Endpoint {
@@ -99,6 +109,7 @@ class OfiEndpoint final : public Endpoint {
   bool post_send(Transfer& transfer);
   void offer_waiting();
   bool offer_queue(List<Transfer>& queue);
+  void give_up_if_refused(Peer& peer, TimePoint now);
   void enter_queue(Transfer& transfer);
   void leave_queue(Transfer& transfer);
   List<Transfer>& queue_of(Transfer& transfer);
@@ -124,6 +135,7 @@ class OfiEndpoint final : public Endpoint {
   void complete_finished();
   bool take_wake() noexcept;
   void drain_wake_event() noexcept;
+  void clear_stale_signal();
   void sleep(TimePoint until);
   TimePoint next_own_event(TimePoint until) const noexcept;
 
@@ -138,6 +150,8 @@ class OfiEndpoint final : public Endpoint {
   QueueHandle queue_;
   AddressesHandle addresses_;
   EndpointHandle endpoint_;
+  int stale_sleeps_ = 0;
+  std::optional<fi_cq_msg_entry> early_entry_;  ///< read while a signal was cleared
   int queue_fd_ = -1;  ///< becomes readable when the provider has something to do; -1: it has none
   Address address_;
 
