@@ -35,11 +35,10 @@ Finding check_providers(const Machine& machine) {
     return {kName, Health::problem, "libfabric offers no provider that fits", kInstall};
   const std::string found =
       fmt::format("{} on {}: {}", chosen->info.provider, chosen->info.domain, chosen->reason);
-  const bool rdma_wasted =
-      !chosen->info.rdma && std::ranges::any_of(all, [](const auto& other) { return other.info.rdma; });
-  if (rdma_wasted && options_of(machine).provider.empty())
-    return {kName, Health::warning, found + "; there is an RDMA device, and it is not used",
-            "ibv_devinfo shows its state (apt-get install ibverbs-utils)"};
+  const auto device = std::ranges::find(machine.nics, "infiniband", &numa::Nic::kind);
+  if (!chosen->info.rdma && device != machine.nics.end() && options_of(machine).provider.empty())
+    return {kName, Health::warning, fmt::format("{}; the RDMA device {} is not used", found, device->name),
+            "ibv_devinfo    # shows its state; apt-get install ibverbs-utils ibverbs-providers"};
   return {kName, Health::ok, found, ""};
 }
 

@@ -43,6 +43,20 @@ int try_io_uring() {
 #endif
 }
 
+/// libfabric offers a provider once for every address and capability; one of each is enough to read.
+Result<std::vector<fabric::OfiCandidate>> distinct(Result<std::vector<fabric::OfiCandidate>> all) {
+  if (!all) return all;
+  std::vector<fabric::OfiCandidate> once;
+  for (fabric::OfiCandidate& candidate : *all) {
+    const auto same = [&](const fabric::OfiCandidate& other) {
+      return other.info.provider == candidate.info.provider && other.info.domain == candidate.info.domain &&
+             other.reason == candidate.reason;
+    };
+    if (std::ranges::none_of(once, same)) once.push_back(std::move(candidate));
+  }
+  return once;
+}
+
 std::uint64_t locked_memory_limit() {
   constexpr unsigned kIpcLock = 14;  // CAP_IPC_LOCK lifts the limit
   std::ifstream status("/proc/self/status");
@@ -62,7 +76,10 @@ Machine look_at_machine() {
   Machine machine;
   machine.options = StoreOptions::from_environment();
   const numa::SystemFiles files;
-  if (const auto topology = numa::Topology::discover()) machine.nodes = topology->nodes();
+  if (const auto topology = numa::Topology::discover()) {
+    machine.nodes = topology->nodes();
+    machine.nics = topology->nics();
+  }
   machine.transparent_memfd = files.transparent_memfd_allowed();
   machine.memfd_error = try_memfd();
   const numa::MemoryLimit limit = files.memory_limit();
@@ -74,7 +91,7 @@ Machine look_at_machine() {
   machine.locked_memory = locked_memory_limit();
   fabric::OfiOptions wanted;
   if (machine.options) wanted = {machine.options->provider, machine.options->interface};
-  machine.providers = fabric::probe_ofi(wanted);
+  machine.providers = distinct(fabric::probe_ofi(wanted));
   machine.io_uring_error = try_io_uring();
   if (const std::string scope = first_word("/proc/sys/kernel/yama/ptrace_scope"); !scope.empty())
     machine.ptrace_scope = std::atoi(scope.c_str());

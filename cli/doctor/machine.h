@@ -16,6 +16,7 @@ namespace holdfast::cli {
 struct Machine {
   Result<StoreOptions> options = StoreOptions{};  ///< what a store would be opened with here
   std::vector<numa::Node> nodes;
+  std::vector<numa::Nic> nics;
   bool transparent_memfd = false;  ///< the kernel backs memfds with transparent huge pages
   int memfd_error = 0;             ///< errno of making a sealed memfd; 0: it works
 
@@ -26,7 +27,7 @@ struct Machine {
 
   std::uint64_t locked_memory = UINT64_MAX;  ///< soft limit; UINT64_MAX: none, or this process is exempt
 
-  Result<std::vector<fabric::OfiCandidate>> providers = {};
+  Result<std::vector<fabric::OfiCandidate>> providers = {};  ///< best first, each once
 
   int io_uring_error = 0;           ///< errno of io_uring_setup; 0: permitted
   std::optional<int> ptrace_scope;  ///< nothing: the kernel has no Yama

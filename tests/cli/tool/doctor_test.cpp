@@ -83,8 +83,11 @@ TEST(doctor, finds_that_no_provider_fits) {
 
 TEST(doctor, warns_of_tcp_beside_an_rdma_device_unless_it_was_asked_for) {
   Machine machine = healthy();
-  machine.providers = std::vector{provider("net", false, true), provider("verbs;ofi_rxm", true, false)};
+  machine.nics = {{.name = "eth0", .kind = "ethernet", .node = {}}};
+  EXPECT_EQ(finding(machine, "provider").health, Health::ok);
+  machine.nics.push_back({.name = "mlx5_0", .kind = "infiniband", .node = {}});
   expect(machine, "provider", Health::warning, "ibv_devinfo");
+  EXPECT_NE(finding(machine, "provider").found.find("mlx5_0"), std::string::npos);
   machine.options->provider = "net";
   EXPECT_EQ(finding(machine, "provider").health, Health::ok);
 }

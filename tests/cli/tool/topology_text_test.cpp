@@ -15,13 +15,13 @@ numa::Topology machine(std::string_view description) {
 }
 
 TEST(topology_text, draws_one_node) {
-  EXPECT_EQ(topology_tree(machine("numa:1(memory=8GB) core:2 pu:1")),
+  EXPECT_EQ(topology_tree(machine("numa:1(memory=8GiB) core:2 pu:1")),
             "a described machine: 1 NUMA node, 2 processors, 8 GiB\n"
             "└─ node 0: processors 0-1, 8 GiB\n");
 }
 
 TEST(topology_text, draws_several_nodes_with_their_distances) {
-  EXPECT_EQ(topology_tree(machine("numa:3(memory=4GB) core:2 pu:2")),
+  EXPECT_EQ(topology_tree(machine("numa:3(memory=4GiB) core:2 pu:2")),
             "a described machine: 3 NUMA nodes, 12 processors, 12 GiB\n"
             "├─ node 0: processors 0-3, 4 GiB\n"
             "│  └─ distance: 20 to node 1, 20 to node 2\n"
@@ -33,13 +33,13 @@ TEST(topology_text, draws_several_nodes_with_their_distances) {
 
 TEST(topology_text, joins_processors_of_a_node_into_ranges) {
   // Two nodes whose processors alternate.
-  const std::string tree = topology_tree(machine("numa:2(memory=1GB) core:2 pu:2(indexes=0,1,4,6,2,3,5,7)"));
+  const std::string tree = topology_tree(machine("numa:2(memory=1GiB) core:2 pu:2(indexes=0,1,4,6,2,3,5,7)"));
   EXPECT_NE(tree.find("node 0: processors 0-1,4,6, "), std::string::npos) << tree;
   EXPECT_NE(tree.find("node 1: processors 2-3,5,7, "), std::string::npos) << tree;
 }
 
 TEST(topology_text, says_the_same_as_json) {
-  const auto json = nlohmann::json::parse(topology_json(machine("numa:2(memory=4GB) core:1 pu:2")));
+  const auto json = nlohmann::json::parse(topology_json(machine("numa:2(memory=4GiB) core:1 pu:2")));
   const auto expected = nlohmann::json::parse(R"({
     "this_machine": false,
     "memory_bytes": 8589934592,
