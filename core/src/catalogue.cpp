@@ -32,9 +32,8 @@ constexpr std::uint64_t kMostDistance = 65534;
 constexpr int kReadAttempts = 1 << 16;
 
 std::uint32_t line_checksum(const Words& words) noexcept {
-  Words covered = words;
-  covered[0] &= kMutableMask;
-  return static_cast<std::uint32_t>(checksum(std::as_bytes(std::span(covered))));
+  // Everything but word 0 by its bytes; of that, what is not the checksum itself, as the seed.
+  return static_cast<std::uint32_t>(checksum(std::as_bytes(std::span(words).subspan<1>()), words[0] & kMutableMask));
 }
 
 /// A zeroed line was never written: valid, and empty.
@@ -132,13 +131,6 @@ Words load_relaxed(const CatalogueLine& line) noexcept {
   return words;
 }
 
-tl::unexpected<Error> damaged(std::string_view what) {
-  return fail(Code::corrupt, "Catalogue::find",
-              fmt::format("the {} line of the owner's catalogue fails its checksum; the owner's memory was "
-                          "overwritten, restart it",
-                          what));
-}
-
 }  // namespace
 
 CatalogueGeometry CatalogueGeometry::for_entries(std::uint64_t entries) noexcept {
@@ -151,25 +143,41 @@ std::uint64_t CatalogueGeometry::bucket_of(const Key& key) const noexcept {
   return bucket_of_hash(key_hash(key), buckets);
 }
 
-Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
+CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept {
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const CatalogueLine& index_line = buckets_[home].index;
   // Repeated only while the owner changes this very bucket.
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    Words index;
-    if (!read_line(index_line, index) || !line_valid(index)) return damaged("index");
-    const auto distance = search_index(index, hash);
-    if (!distance) return std::optional<Found>();
+    Words words;
+    if (!read_line(index_line, words) || !line_valid(words)) return CatalogueLook::damaged;
+    const std::uint64_t index_version = words[0];
+    const auto distance = search_index(words, hash);
+    if (!distance) return CatalogueLook::absent;
     const std::uint64_t slot = geometry_.slot_at(home, *distance);
     const CatalogueLine& line = buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
-    Words words;
-    if (!read_line(line, words) || !line_valid(words)) return damaged("entry");
-    if (has_key(words, key)) return std::optional<Found>(Found{entry_of(words), line.data(), words[0]});
+    if (!read_line(line, words) || !line_valid(words)) return CatalogueLook::damaged;
+    if (has_key(words, key)) {
+      found.entry = entry_of(words);
+      found.version = line.data();
+      found.version_seen = words[0];
+      return CatalogueLook::found;
+    }
     // Another key with this tag, or the entry went while we looked: the index tells.
-    if (index_line[0].load(std::memory_order_acquire) == index[0]) return std::optional<Found>();
+    if (index_line[0].load(std::memory_order_acquire) == index_version) return CatalogueLook::absent;
   }
-  return damaged("index");
+  return CatalogueLook::damaged;
+}
+
+Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
+  Found found;
+  switch (look(key, found)) {
+    case CatalogueLook::found: return std::optional<Found>(found);
+    case CatalogueLook::absent: return std::optional<Found>();
+    case CatalogueLook::damaged: break;
+  }
+  return fail(Code::corrupt, "Catalogue::find",
+              "a line of the owner's catalogue fails its checksum: its memory was overwritten, restart it");
 }
 
 RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> bytes, const Key& key,

@@ -47,6 +47,10 @@ class Channel {
   std::size_t drive(Deadline until, Duration spin);
   void wake() noexcept { endpoint_->wake(); }
 
+  /// Being destroyed: what has ended must not start anything more on the endpoint.
+  bool closing() const noexcept { return closing_; }
+  Status closed_status() const;
+
   const Clock& clock() const noexcept { return clock_; }
   fabric::Endpoint& endpoint() noexcept { return *endpoint_; }
 
@@ -73,7 +77,6 @@ class Channel {
  private:
   class Event;
   friend class Event;
-  Status closed_status() const;
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
   void give_up(Receiver receiver, MessageHeader awaiting);

@@ -22,9 +22,9 @@ struct Want {
   bool check_read() const noexcept { return verify != Verify::never; }
 };
 
-/// Nothing where the object is not in the catalogue (any more, or not yet).
+/// Fills `pin`, an empty one; false where the object is not in the catalogue (any more, or not yet).
 /// Errors: corrupt, full (no free slot in the ledger), invalid (range).
-Result<std::optional<Pin>> get_local(Job& job, const View& view, const ObjectId& id, const Want& want);
+Result<bool> get_local(Job& job, const View& view, const ObjectId& id, const Want& want, Pin& pin);
 
 /// Errors: invalid (the range ends beyond the object).
 Status check_range(const std::optional<ByteRange>& range, std::uint64_t size);

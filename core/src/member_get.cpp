@@ -42,8 +42,9 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, range)));
-      if (pin) return std::move(*pin);
+      Pin pin;
+      HOLDFAST_TRY(const bool there, get_local(job_, *view, entry->id, want(options, range), pin));
+      if (there) return pin;
     }
   }
   const Deadline deadline = Deadline::after(job_.clock, timeout);
@@ -56,9 +57,10 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      auto pin = get_local(job_, *view, entry->id, want(options));
-      if (!pin) return std::make_shared<ReadyPin>(tl::unexpected(std::move(pin).error()));
-      if (*pin) return std::make_shared<ReadyPin>(std::move(**pin));
+      Pin pin;
+      auto there = get_local(job_, *view, entry->id, want(options), pin);
+      if (!there) return std::make_shared<ReadyPin>(tl::unexpected(std::move(there).error()));
+      if (*there) return std::make_shared<ReadyPin>(std::move(pin));
     }
   }
   auto lane = lanes_->mine();
@@ -95,9 +97,12 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
     } else if (*view == nullptr) {
       remote[entries[i].owner].push_back(i);
     } else {
-      auto pin = get_local(job_, **view, entries[i].id, want(options));
-      if (!pin) found[i] = tl::unexpected(std::move(pin).error());
-      if (pin && *pin) found[i] = std::move(**pin);
+      Pin pin;
+      auto there = get_local(job_, **view, entries[i].id, want(options), pin);
+      if (!there)
+        found[i] = tl::unexpected(std::move(there).error());
+      else if (*there)
+        found[i] = std::move(pin);
     }
   }
   // All owners at once; each with its own reads in flight.

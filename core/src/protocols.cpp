@@ -140,8 +140,9 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
       job.counters.add(Count::get_bytes_remote, landed.payload.size());
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
-    HOLDFAST_CO_TRY(auto pin, get_local(job, **view, entry.id, want));
-    if (pin) co_return std::move(*pin);
+    Pin pin;
+    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
+    if (there) co_return std::move(pin);
     // Not sealed yet, or erased; the owner knows which.
     HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
   }
@@ -162,10 +163,11 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
       co_return bytes;
     }
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in cache.
-    HOLDFAST_CO_TRY(auto pin, get_local(job, **view, entry.id, want));
-    if (pin) {
-      copy_bytes(into.first(pin->size()), pin->bytes(), copy_mode_for(pin->size()));
-      co_return pin->size();
+    Pin pin;
+    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
+    if (there) {
+      copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
+      co_return pin.size();
     }
     HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
   }
