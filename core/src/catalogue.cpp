@@ -295,7 +295,13 @@ bool CatalogueWriter::add_reference(std::uint64_t home, std::uint64_t hash, std:
 }
 
 Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry) {
-  if (slot_of(key)) return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
+  const std::uint64_t hash = key_hash(key);
+  const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
+  const std::uint64_t first = home * CatalogueBucket::kSlots;
+  const Words index = load_relaxed(buckets_[home].index);
+  if (const auto taken = search_index(index, hash);
+      taken && has_key(load_relaxed(line(geometry_.slot_at(home, *taken))), key))
+    return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
   const auto refuse = [&](std::string_view why) {
     return fail(Code::full, "Catalogue::insert",
                 fmt::format("{}: {} of {} entries are used; erase objects or names, or open the store with more "
@@ -303,9 +309,6 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
                             why, entries_, geometry_.capacity()));
   };
   if (entries_ >= geometry_.capacity()) return refuse("the catalogue is full");
-  const std::uint64_t home = geometry_.bucket_of(key);
-  const std::uint64_t first = home * CatalogueBucket::kSlots;
-  const Words index = load_relaxed(buckets_[home].index);
   std::size_t references = 0;
   for (std::size_t i = 0; i < kReferences; ++i) references += (reference(index, i) & 0xffff) != 0 ? 1 : 0;
   if (references == kReferences) return refuse("a bucket of the catalogue is full");
@@ -315,7 +318,7 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
   const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
   // The entry first: a reader who finds it through the index finds it whole.
   write_line(line(*slot), words_of(key, entry));
-  HOLDFAST_CHECK(add_reference(home, key_hash(key), distance), "no seed makes the tags of a bucket distinct");
+  HOLDFAST_CHECK(add_reference(home, hash, distance), "no seed makes the tags of a bucket distinct");
   used_[*slot / 64] |= 1ULL << (*slot % 64);
   ++entries_;
   return *slot;

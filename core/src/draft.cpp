@@ -27,6 +27,7 @@ Draft& Draft::operator=(Draft&& other) noexcept {
 }
 
 Draft::~Draft() {
+  if (!state_) return;
   if (auto member = member_of(state_, "Draft")) (*member)->drop(*state_);
 }
 

@@ -46,7 +46,12 @@ class Holdings {
                                                   CatalogueGeometry geometry, const Block& catalogue);
   ~Holdings();
 
-  ObjectId new_id() noexcept { return {incarnation_, next_object_.fetch_add(1, std::memory_order_relaxed)}; }
+  /// An id for an object that is about to be written: its place in the catalogue is fetched meanwhile.
+  ObjectId new_id() noexcept {
+    const ObjectId id{incarnation_, next_object_.fetch_add(1, std::memory_order_relaxed)};
+    catalogue_.prefetch(Key::of(id));
+    return id;
+  }
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
 
   /// Memory for a block; frees what is not pinned any more when there seems to be no room. Errors: as
