@@ -92,7 +92,8 @@ HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) 
                      header.id_low == expected.id.low;
   if (!is_it) return HeaderCheck::other;
   const bool fits = header.incarnation == expected.incarnation && header.size == expected.layout.size &&
-                    header.flags == expected.layout.flags && header.chunk_bytes == expected.layout.chunk_bytes() &&
+                    header.flags == expected.layout.flags &&
+                    header.chunk_bytes == expected.layout.chunk_bytes() &&
                     header.checksum == header_checksum(block, expected.layout.table_bytes());
   return fits ? HeaderCheck::good : HeaderCheck::damaged;
 }

@@ -3,8 +3,8 @@
 //
 //   header (64 bytes) | checksum of each chunk (8 bytes each) | padding to the alignment | payload
 //
-// The header's checksum covers the header and the chunk checksums, and they cover the payload. Freeing a block
-// first spoils its header.
+// The header's checksum covers the header and the chunk checksums, and they cover the payload. Freeing a
+// block first spoils its header.
 #pragma once
 
 #include <bit>
@@ -31,8 +31,8 @@ struct BlockLayout {
 
   bool checksummed() const noexcept { return (flags & kChecksummed) != 0; }
   std::uint64_t alignment() const noexcept { return 1ULL << ((flags >> 8) & 0xff); }
-  /// log2 of what one checksum covers. 64 KiB: what a range get reads at least, and small enough to stay in cache
-  /// between copy and checksum; more for objects of over 4 GiB, so that the table stays below 512 KiB.
+  /// log2 of what one checksum covers. 64 KiB: what a range get reads at least, and small enough to stay in
+  /// cache between copy and checksum; more for objects of over 4 GiB, so that the table stays below 512 KiB.
   unsigned chunk_log() const noexcept {
     constexpr unsigned kSmallestLog = 16, kMostChunksLog = 16;
     const auto bits = static_cast<unsigned>(std::bit_width(size - (size != 0 ? 1 : 0)));
@@ -54,8 +54,9 @@ struct BlockLayout {
 inline constexpr std::uint64_t kMaxPayloadBytes = 1ULL << 46;
 
 struct BlockHeader {
-  static constexpr std::uint64_t kMagic = 0x4b434f4c42464401;  // "\1DFBLOCK": the last byte is the layout's version
-  std::uint64_t checksum;     ///< of all that follows, the table included: one run of bytes
+  static constexpr std::uint64_t kMagic =
+      0x4b434f4c42464401;  // "\1DFBLOCK": the last byte is the layout's version
+  std::uint64_t checksum;  ///< of all that follows, the table included: one run of bytes
   std::uint64_t magic;
   std::uint64_t id_high;
   std::uint64_t id_low;
@@ -101,7 +102,8 @@ enum class HeaderCheck : std::uint8_t {
 /// Looks at header and table (kBlockHeaderBytes + layout.table_bytes() bytes at `block`).
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept;
 
-/// Compares the payload's chunks first..last (not including last) with the table. `payload` points at chunk `first`.
+/// Compares the payload's chunks first..last (not including last) with the table. `payload` points at chunk
+/// `first`.
 bool check_chunks(const std::byte* block, const BlockLayout& layout, std::uint64_t first, std::uint64_t last,
                   const std::byte* payload) noexcept;
 

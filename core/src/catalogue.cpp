@@ -1,10 +1,10 @@
 #include "src/catalogue.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/checksum.h"
@@ -33,7 +33,8 @@ constexpr int kReadAttempts = 1 << 16;
 
 std::uint32_t line_checksum(const Words& words) noexcept {
   // Everything but word 0 by its bytes; of that, what is not the checksum itself, as the seed.
-  return static_cast<std::uint32_t>(checksum(std::as_bytes(std::span(words).subspan<1>()), words[0] & kMutableMask));
+  return static_cast<std::uint32_t>(
+      checksum(std::as_bytes(std::span(words).subspan<1>()), words[0] & kMutableMask));
 }
 
 /// A zeroed line was never written: valid, and empty.
@@ -44,9 +45,7 @@ bool line_valid(const Words& words) noexcept {
 
 bool is_odd(std::uint64_t word0) noexcept { return (word0 & 1) != 0; }
 
-std::uint64_t key_hash(const Key& key) noexcept {
-  return KeyHash()(key);
-}
+std::uint64_t key_hash(const Key& key) noexcept { return KeyHash()(key); }
 
 std::uint32_t tag_of(std::uint64_t hash, std::uint64_t seed) noexcept {
   return static_cast<std::uint32_t>(mix64(hash + seed * 0x9e3779b97f4a7c15ULL) >> 48);
@@ -155,7 +154,8 @@ CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept
     const auto distance = search_index(words, hash);
     if (!distance) return CatalogueLook::absent;
     const std::uint64_t slot = geometry_.slot_at(home, *distance);
-    const CatalogueLine& line = buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
+    const CatalogueLine& line =
+        buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
     if (!read_line(line, words) || !line_valid(words)) return CatalogueLook::damaged;
     if (has_key(words, key)) {
       found.entry = entry_of(words);
@@ -172,9 +172,12 @@ CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept
 Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
   Found found;
   switch (look(key, found)) {
-    case CatalogueLook::found: return std::optional<Found>(found);
-    case CatalogueLook::absent: return std::optional<Found>();
-    case CatalogueLook::damaged: break;
+    case CatalogueLook::found:
+      return std::optional<Found>(found);
+    case CatalogueLook::absent:
+      return std::optional<Found>();
+    case CatalogueLook::damaged:
+      break;
   }
   return fail(Code::corrupt, "Catalogue::find",
               "a line of the owner's catalogue fails its checksum: its memory was overwritten, restart it");
@@ -198,7 +201,8 @@ RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> by
     return look;
   }
   const std::uint64_t slot = look.slot;
-  look = look_in_slot(bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(), key);
+  look = look_in_slot(bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(),
+                      key);
   look.slot = slot;
   return look;
 }
@@ -251,8 +255,9 @@ std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
 
 Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(load_relaxed(line(slot))); }
 
-/// Adds a reference to a bucket's index line. Where the newcomer's tag is taken, finds another seed under which
-/// all tags differ. False after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
+/// Adds a reference to a bucket's index line. Where the newcomer's tag is taken, finds another seed under
+/// which all tags differ. False after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so
+/// never.
 bool CatalogueWriter::add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance) {
   CatalogueLine& index_line = buckets_[home].index;
   const Words before = load_relaxed(index_line);
@@ -303,10 +308,11 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
       taken && has_key(load_relaxed(line(geometry_.slot_at(home, *taken))), key))
     return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
   const auto refuse = [&](std::string_view why) {
-    return fail(Code::full, "Catalogue::insert",
-                fmt::format("{}: {} of {} entries are used; erase objects or names, or open the store with more "
-                            "catalogue_entries (HOLDFAST_CATALOGUE)",
-                            why, entries_, geometry_.capacity()));
+    return fail(
+        Code::full, "Catalogue::insert",
+        fmt::format("{}: {} of {} entries are used; erase objects or names, or open the store with more "
+                    "catalogue_entries (HOLDFAST_CATALOGUE)",
+                    why, entries_, geometry_.capacity()));
   };
   if (entries_ >= geometry_.capacity()) return refuse("the catalogue is full");
   std::size_t references = 0;

@@ -1,10 +1,10 @@
-// The hash table at the head of an arena, that readers search without asking: in shared memory on the same host,
-// by one remote read of a bucket elsewhere. Written by its owner alone.
+// The hash table at the head of an arena, that readers search without asking: in shared memory on the same
+// host, by one remote read of a bucket elsewhere. Written by its owner alone.
 //
-// A bucket is four cache lines: an index line and three entry slots. The index line holds, for each entry whose
-// key hashes to the bucket, a 16-bit tag and how many slots further on the entry lies; usually 0 to 2, in the
-// bucket itself. Tags within a bucket are made distinct by a seed. So a look-up touches the index line and at
-// most one entry line, at any load; nothing is ever moved.
+// A bucket is four cache lines: an index line and three entry slots. The index line holds, for each entry
+// whose key hashes to the bucket, a 16-bit tag and how many slots further on the entry lies; usually 0 to 2,
+// in the bucket itself. Tags within a bucket are made distinct by a seed. So a look-up touches the index line
+// and at most one entry line, at any load; nothing is ever moved.
 //
 // Every line carries a version (odd while it is written) and a checksum of its own.
 #pragma once
@@ -114,7 +114,7 @@ class CatalogueReader {
 /// What a copy of a bucket's bytes, fetched by a remote read, says of a key.
 struct RemoteLook {
   enum class Says : std::uint8_t {
-    found,      ///< `entry`
+    found,  ///< `entry`
     absent,
     elsewhere,  ///< the entry lies in slot `slot` of the table: read that line and call look_in_slot
     torn,       ///< the bucket was changed while it was read: read again

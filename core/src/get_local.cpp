@@ -33,7 +33,8 @@ class Announced {
   bool kept_ = false;
 };
 
-bool payload_good(const std::byte* block, const std::byte* payload, const BlockLayout& layout, const ByteRange& range) {
+bool payload_good(const std::byte* block, const std::byte* payload, const BlockLayout& layout,
+                  const ByteRange& range) {
   if (!layout.checksummed() || range.bytes == 0) return true;
   const unsigned log = layout.chunk_log();
   const std::uint64_t first = range.offset >> log;
@@ -43,16 +44,19 @@ bool payload_good(const std::byte* block, const std::byte* payload, const BlockL
 
 tl::unexpected<Error> corrupt(Job& job, const View& view, const ObjectId& id, std::string_view what) {
   job.counters.add(Count::corrupt);
-  return fail(Code::corrupt, kOperation,
-              fmt::format("the {} of object {} in the memory of {} fails its checksum; erase it and put it again", what,
-                          id.to_hex(), job.peers->describe(view.owner)));
+  return fail(
+      Code::corrupt, kOperation,
+      fmt::format("the {} of object {} in the memory of {} fails its checksum; erase it and put it again",
+                  what, id.to_hex(), job.peers->describe(view.owner)));
 }
 
 tl::unexpected<Error> no_slot(const Job& job) {
-  return fail(Code::full, kOperation,
-              fmt::format("this process holds {} pins, as many as it may; release some, or open the store with a larger "
-                          "StoreOptions::pins",
-                          job.memory->ledger().slots()));
+  return fail(
+      Code::full, kOperation,
+      fmt::format(
+          "this process holds {} pins, as many as it may; release some, or open the store with a larger "
+          "StoreOptions::pins",
+          job.memory->ledger().slots()));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Gets from memory that is mapped here: this member's own, or a neighbour's. No message, no system call, no copy.
+// Gets from memory that is mapped here: this member's own, or a neighbour's. No message, no system call, no
+// copy.
 #pragma once
 
 #include <optional>
@@ -14,9 +15,9 @@ namespace holdfast {
 
 /// Which part of an object is wanted, and how.
 struct Want {
-  std::optional<ByteRange> range;   ///< nothing: all of it
-  Verify verify = Verify::always;   ///< when the payload is compared with its checksums
-  bool wait = true;                 ///< for an object that is not sealed yet
+  std::optional<ByteRange> range;  ///< nothing: all of it
+  Verify verify = Verify::always;  ///< when the payload is compared with its checksums
+  bool wait = true;                ///< for an object that is not sealed yet
 
   bool check_in_place() const noexcept { return verify == Verify::always; }
   bool check_read() const noexcept { return verify != Verify::never; }

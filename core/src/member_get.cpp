@@ -1,7 +1,7 @@
 // Getting, waiting and looking up.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "src/get_remote.h"
 #include "src/lane_op.h"
@@ -78,7 +78,8 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
                                        const GetOptions& options) {
   if (buffer.size() < entry.layout.size)
     return fail(Code::invalid, "Store::get_into",
-                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(), entry.layout.size));
+                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(),
+                            entry.layout.size));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
     spawn(get_copy(job_, channel, entry, want(options), buffer, deadline), done);
@@ -183,7 +184,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   lane->drive([&] { return progress->count >= count; }, deadline, spin_for(0));
   WaitResult result;
   lane->run([&](Channel&) {
-    for (std::size_t i = 0; i < entries.size(); ++i) (progress->ready[i] ? result.ready : result.pending).push_back(i);
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      (progress->ready[i] ? result.ready : result.pending).push_back(i);
   });
   return result;
 }
@@ -192,8 +194,8 @@ Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOpt
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   const bool wait = options.missing == GetOptions::Missing::wait;
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
-    spawn(resolve(job_, channel, name, wait, deadline), done);
-  }));
+                 spawn(resolve(job_, channel, name, wait, deadline), done);
+               }));
   return make_ref(entry);
 }
 
