@@ -255,35 +255,25 @@ std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
 
 Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(load_relaxed(line(slot))); }
 
-/// Adds a reference to a bucket's index line. Where the newcomer's tag is taken, finds another seed under
-/// which all tags differ. False after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so
-/// never.
-bool CatalogueWriter::add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance) {
+/// Adds a reference whose tag is taken: finds another seed under which all tags of the bucket differ. False
+/// after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
+bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance) {
   CatalogueLine& index_line = buckets_[home].index;
   const Words before = load_relaxed(index_line);
   std::array<std::uint64_t, kReferences + 1> hashes{};
   std::array<std::uint32_t, kReferences + 1> distances{};
   std::size_t count = 0;
-  for (std::size_t i = 0; i < kReferences; ++i)
-    if (const std::uint32_t low = reference(before, i) & 0xffff; low != 0) distances[count++] = low;
-  distances[count] = static_cast<std::uint32_t>(distance + 1);
-  hashes[count] = hash;
+  for (std::size_t i = 0; i < kReferences; ++i) {
+    const std::uint32_t low = reference(before, i) & 0xffff;
+    if (low == 0) continue;
+    const Words words = load_relaxed(line(geometry_.slot_at(home, low - 1)));
+    hashes[count] = key_hash({words[1], words[2], static_cast<Key::Kind>(words[5] & kKindMask)});
+    distances[count++] = low;
+  }
+  hashes[count] = newcomer;
+  distances[count++] = static_cast<std::uint32_t>(distance + 1);
 
   const std::uint64_t seed = before[0] >> kSeedShift & 0xff;
-  if (!search_index(before, hash)) {
-    Words after = before;
-    std::size_t position = 0;
-    while ((reference(before, position) & 0xffff) != 0) ++position;
-    set_reference(after, position, tag_of(hash, seed) << 16 | distances[count]);
-    write_line(index_line, after);
-    return true;
-  }
-
-  for (std::size_t i = 0; i < count; ++i) {
-    const Words words = load_relaxed(line(geometry_.slot_at(home, distances[i] - 1)));
-    hashes[i] = key_hash({words[1], words[2], static_cast<Key::Kind>(words[5] & kKindMask)});
-  }
-  ++count;
   for (std::uint64_t step = 1; step < 256; ++step) {
     Words after{((seed + step) & 0xff) << kSeedShift};
     bool distinct = true;
@@ -303,9 +293,9 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const std::uint64_t first = home * CatalogueBucket::kSlots;
-  const Words index = load_relaxed(buckets_[home].index);
-  if (const auto taken = search_index(index, hash);
-      taken && has_key(load_relaxed(line(geometry_.slot_at(home, *taken))), key))
+  Words index = load_relaxed(buckets_[home].index);
+  const auto same_tag = search_index(index, hash);
+  if (same_tag && has_key(load_relaxed(line(geometry_.slot_at(home, *same_tag))), key))
     return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
   const auto refuse = [&](std::string_view why) {
     return fail(
@@ -315,16 +305,22 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
                     why, entries_, geometry_.capacity()));
   };
   if (entries_ >= geometry_.capacity()) return refuse("the catalogue is full");
-  std::size_t references = 0;
-  for (std::size_t i = 0; i < kReferences; ++i) references += (reference(index, i) & 0xffff) != 0 ? 1 : 0;
-  if (references == kReferences) return refuse("a bucket of the catalogue is full");
+  std::size_t position = 0;
+  while (position < kReferences && (reference(index, position) & 0xffff) != 0) ++position;
+  if (position == kReferences) return refuse("a bucket of the catalogue is full");
   const auto slot = free_slot_near(first);
   if (!slot) return refuse("the catalogue has no free slot near enough");
 
   const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
   // The entry first: a reader who finds it through the index finds it whole.
   write_line(line(*slot), words_of(key, entry));
-  HOLDFAST_CHECK(add_reference(home, hash, distance), "no seed makes the tags of a bucket distinct");
+  if (same_tag) {
+    HOLDFAST_CHECK(retag(home, hash, distance), "no seed makes the tags of a bucket distinct");
+  } else {
+    const std::uint32_t tag = tag_of(hash, index[0] >> kSeedShift & 0xff);
+    set_reference(index, position, tag << 16 | static_cast<std::uint32_t>(distance + 1));
+    write_line(buckets_[home].index, index);
+  }
   used_[*slot / 64] |= 1ULL << (*slot % 64);
   ++entries_;
   return *slot;

@@ -165,7 +165,7 @@ class CatalogueWriter {
  private:
   std::optional<std::uint64_t> free_slot_near(std::uint64_t first) const;
   CatalogueLine& line(std::uint64_t slot) const noexcept;
-  bool add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance);
+  bool retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance);
 
   CatalogueBucket* buckets_;
   CatalogueGeometry geometry_;
