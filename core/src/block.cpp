@@ -11,10 +11,6 @@
 namespace holdfast {
 namespace {
 
-// A chunk is what a range get reads at least, and stays in cache between copy and checksum.
-constexpr std::uint64_t kSmallestChunk = 64 * 1024;
-// Larger objects have larger chunks, so that the table, which travels with the header, stays below 512 KiB.
-constexpr std::uint64_t kMostChunks = 65536;
 // Alignments a payload may have: a cache line to a huge page.
 constexpr std::uint32_t kLeastAlignmentLog = 6;
 constexpr std::uint32_t kMostAlignmentLog = 21;
@@ -27,8 +23,8 @@ const std::uint64_t* table_of(const std::byte* block) noexcept {
 }
 
 std::uint64_t header_checksum(const std::byte* block, std::uint64_t table_bytes) noexcept {
-  const std::uint64_t sum = checksum({block, offsetof(BlockHeader, checksum)});
-  return table_bytes == 0 ? sum : checksum({block + kBlockHeaderBytes, table_bytes}, sum);
+  constexpr std::uint64_t kCoveredFrom = offsetof(BlockHeader, magic);
+  return checksum({block + kCoveredFrom, kBlockHeaderBytes - kCoveredFrom + table_bytes});
 }
 
 }  // namespace
@@ -41,22 +37,6 @@ std::uint32_t BlockLayout::make_flags(bool checksummed, std::uint32_t alignment)
 bool BlockLayout::flags_valid(std::uint32_t flags) noexcept {
   const std::uint32_t log = (flags >> 8) & 0xff;
   return (flags & ~0xff01U) == 0 && log >= kLeastAlignmentLog && log <= kMostAlignmentLog;
-}
-
-std::uint64_t BlockLayout::chunk_bytes() const noexcept {
-  std::uint64_t chunk = kSmallestChunk;
-  while (size > chunk * kMostChunks) chunk *= 2;
-  return chunk;
-}
-
-std::uint64_t BlockLayout::chunks() const noexcept {
-  if (!checksummed()) return 0;
-  const std::uint64_t chunk = chunk_bytes();
-  return (size + chunk - 1) / chunk;
-}
-
-std::uint64_t BlockLayout::payload_offset() const noexcept {
-  return align_up(kBlockHeaderBytes + table_bytes(), alignment());
 }
 
 void fill_block(std::byte* block, const BlockLayout& layout, std::span<const std::byte> from) noexcept {
@@ -95,12 +75,14 @@ void write_header(std::byte* block, const BlockIdentity& identity, std::uint64_t
   header.flags = identity.layout.flags;
   std::memcpy(block, &header, sizeof header);
   const std::uint64_t sum = header_checksum(block, identity.layout.table_bytes());
-  std::memcpy(block + offsetof(BlockHeader, checksum), &sum, sizeof sum);
+  static_assert(offsetof(BlockHeader, checksum) == 0);
+  std::memcpy(block, &sum, sizeof sum);
 }
 
 void spoil_header(std::byte* block) noexcept {
   // Atomic, so that a same-host reader that still looks at it sees the old word or the new one.
-  std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(block)).store(0, std::memory_order_release);
+  auto* const magic = reinterpret_cast<std::uint64_t*>(block + offsetof(BlockHeader, magic));
+  std::atomic_ref<std::uint64_t>(*magic).store(0, std::memory_order_release);
 }
 
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
@@ -110,7 +92,8 @@ HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) 
                      header.id_low == expected.id.low;
   if (!is_it) return HeaderCheck::other;
   const bool fits = header.incarnation == expected.incarnation && header.size == expected.layout.size &&
-                    header.flags == expected.layout.flags && header.chunk_bytes == expected.layout.chunk_bytes() &&
+                    header.flags == expected.layout.flags &&
+                    header.chunk_bytes == expected.layout.chunk_bytes() &&
                     header.checksum == header_checksum(block, expected.layout.table_bytes());
   return fits ? HeaderCheck::good : HeaderCheck::damaged;
 }

@@ -1,7 +1,7 @@
 // Getting, waiting and looking up.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "src/get_remote.h"
 #include "src/lane_op.h"
@@ -42,8 +42,9 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, range)));
-      if (pin) return std::move(*pin);
+      Pin pin;
+      HOLDFAST_TRY(const bool there, get_local(job_, *view, entry->id, want(options, range), pin));
+      if (there) return pin;
     }
   }
   const Deadline deadline = Deadline::after(job_.clock, timeout);
@@ -56,9 +57,10 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      auto pin = get_local(job_, *view, entry->id, want(options));
-      if (!pin) return std::make_shared<ReadyPin>(tl::unexpected(std::move(pin).error()));
-      if (*pin) return std::make_shared<ReadyPin>(std::move(**pin));
+      Pin pin;
+      auto there = get_local(job_, *view, entry->id, want(options), pin);
+      if (!there) return std::make_shared<ReadyPin>(tl::unexpected(std::move(there).error()));
+      if (*there) return std::make_shared<ReadyPin>(std::move(pin));
     }
   }
   auto lane = lanes_->mine();
@@ -76,7 +78,8 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
                                        const GetOptions& options) {
   if (buffer.size() < entry.layout.size)
     return fail(Code::invalid, "Store::get_into",
-                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(), entry.layout.size));
+                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(),
+                            entry.layout.size));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
     spawn(get_copy(job_, channel, entry, want(options), buffer, deadline), done);
@@ -95,9 +98,12 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
     } else if (*view == nullptr) {
       remote[entries[i].owner].push_back(i);
     } else {
-      auto pin = get_local(job_, **view, entries[i].id, want(options));
-      if (!pin) found[i] = tl::unexpected(std::move(pin).error());
-      if (pin && *pin) found[i] = std::move(**pin);
+      Pin pin;
+      auto there = get_local(job_, **view, entries[i].id, want(options), pin);
+      if (!there)
+        found[i] = tl::unexpected(std::move(there).error());
+      else if (*there)
+        found[i] = std::move(pin);
     }
   }
   // All owners at once; each with its own reads in flight.
@@ -178,7 +184,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   lane->drive([&] { return progress->count >= count; }, deadline, spin_for(0));
   WaitResult result;
   lane->run([&](Channel&) {
-    for (std::size_t i = 0; i < entries.size(); ++i) (progress->ready[i] ? result.ready : result.pending).push_back(i);
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      (progress->ready[i] ? result.ready : result.pending).push_back(i);
   });
   return result;
 }
@@ -187,8 +194,8 @@ Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOpt
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   const bool wait = options.missing == GetOptions::Missing::wait;
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
-    spawn(resolve(job_, channel, name, wait, deadline), done);
-  }));
+                 spawn(resolve(job_, channel, name, wait, deadline), done);
+               }));
   return make_ref(entry);
 }
 
