@@ -118,7 +118,8 @@ Result<PeerId> OfiEndpoint::connect(std::span<const std::byte> address) {
   if (inserted < 0) return fail_ofi(inserted, kConnect, "fi_av_insert");
   if (inserted != 1) return fail(Code::invalid, kConnect, "the provider does not take this address");
   const auto id = static_cast<std::uint32_t>(peers_.size());
-  peers_.push_back(peer);
+  peer.raw_address.assign(raw.begin(), raw.end());
+  peers_.push_back(std::move(peer));
   peer_of_address_.emplace(std::move(name), id);
   return PeerId{id};
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "fabric/ofi/handles.h"
+#include "fabric/ofi/refusal_probe.h"
 #include "fabric/ofi/transfer.h"
 #include "holdfast/base/file.h"
 #include "holdfast/fabric/fabric.h"
@@ -37,6 +38,11 @@ inline constexpr Duration kLongestSleep = std::chrono::milliseconds(100);
 inline constexpr Duration kShortestRetry = std::chrono::microseconds(10);
 inline constexpr Duration kLongestRetry = std::chrono::milliseconds(5);
 
+/// How long a TCP peer may keep us waiting before its host is asked whether anybody listens there at all (a
+/// first connection takes 0.4 ms, a busy peer some milliseconds), and how long until it is asked again.
+inline constexpr Duration kProbeAfter = std::chrono::milliseconds(20);
+inline constexpr Duration kProbeAgain = std::chrono::milliseconds(500);
+
 /// The copy of a message while it is being sent.
 struct Message {
   std::uint32_t bytes = 0;
@@ -52,6 +58,9 @@ struct Peer {
   bool active = false;       ///< in the endpoint's list of peers with something waiting
   TimePoint refused_since;   ///< when the provider began to refuse
   TimePoint retry_at;        ///< not offered again before
+  RefusalProbe probe;
+  TimePoint probe_at;
+  std::vector<std::byte> raw_address;
 };
 
 class OfiEndpoint final : public Endpoint {
@@ -99,6 +108,7 @@ class OfiEndpoint final : public Endpoint {
   bool post_send(Transfer& transfer);
   void offer_waiting();
   bool offer_queue(List<Transfer>& queue);
+  void give_up_if_refused(Peer& peer, TimePoint now);
   void enter_queue(Transfer& transfer);
   void leave_queue(Transfer& transfer);
   List<Transfer>& queue_of(Transfer& transfer);

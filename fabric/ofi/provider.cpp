@@ -50,8 +50,9 @@ constexpr std::uint32_t kTcpDepth = 4;
 constexpr std::uint64_t kRdmaPieceBytes = 1_MiB;
 constexpr std::uint32_t kRdmaDepth = 8;
 
-/// Where an address ranks: an IPv4 interface before IPv6, and anything before loopback.
-enum class Reach : std::uint8_t { device, ipv4, ipv6, link_local, loopback };
+/// Where an address ranks: an IPv4 interface before one without an IP address (some verbs devices are listed
+/// both ways and only open with an address), that before IPv6, and anything before loopback.
+enum class Reach : std::uint8_t { ipv4, device, ipv6, link_local, loopback };
 
 struct Local {
   Reach reach = Reach::device;

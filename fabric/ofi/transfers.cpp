@@ -197,6 +197,7 @@ void OfiEndpoint::enter_queue(Transfer& transfer) {
   peer.active = true;
   peer.refused_since = clock_.now();
   peer.retry_at = peer.refused_since + kShortestRetry;
+  peer.probe_at = peer.refused_since + kProbeAfter;
   active_peers_.push_back(transfer.peer);
 }
 
@@ -212,12 +213,34 @@ bool OfiEndpoint::offer_queue(List<Transfer>& queue) {
   while (Transfer* transfer = queue.first()) {
     const std::uint32_t before = transfer->in_flight;
     const bool posted = transfer->is_read ? post_read(*transfer) : post_send(*transfer);
-    if (transfer->in_flight != before) peers_[transfer->peer].refused_since = clock_.now();
+    if (transfer->in_flight != before) {
+      Peer& peer = peers_[transfer->peer];
+      peer.refused_since = clock_.now();
+      peer.probe_at = peer.refused_since + kProbeAfter;
+    }
     if (!posted) return false;
     leave_queue(*transfer);
     settle(*transfer);
   }
   return true;
+}
+
+/// Ends what waits for a TCP peer at whose address nobody listens.
+void OfiEndpoint::give_up_if_refused(Peer& peer, TimePoint now) {
+  if (described_.rdma) return;
+  if (!peer.probe.under_way()) {
+    if (now < peer.probe_at || peer.posted > 0) return;  // what is posted tells when the connection breaks
+    peer.probe = RefusalProbe::start(peer.raw_address);
+    peer.probe_at = now + kProbeAgain;
+  }
+  if (peer.probe.look() != RefusalProbe::Answer::refused) return;
+  for (List<Transfer>* queue : {&peer.sends, &peer.reads}) {
+    while (Transfer* transfer = queue->first()) {
+      transfer->error = Error{Code::owner_lost, std::string(transfer->is_read ? kRead : kSend),
+                              "nobody listens at the peer's address any more"};
+      settle(*transfer);  // takes it out of the queue
+    }
+  }
 }
 
 void OfiEndpoint::offer_waiting() {
@@ -231,7 +254,8 @@ void OfiEndpoint::offer_waiting() {
     }
     const bool sends_gone = offer_queue(peer.sends);
     const bool reads_gone = offer_queue(peer.reads);
-    if (sends_gone && reads_gone) {
+    if (!sends_gone || !reads_gone) give_up_if_refused(peer, now);
+    if (peer.sends.empty() && peer.reads.empty()) {
       peer.active = false;
       active_peers_[i] = active_peers_.back();
       active_peers_.pop_back();

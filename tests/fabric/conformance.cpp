@@ -88,6 +88,8 @@ void FabricReads::read(const ReadRequest& request, Ended& ended) {
   EXPECT_EQ(ended.calls, 1);
 }
 
+void PrintTo(const WorldMaker& maker, std::ostream* out) { *out << maker.name; }
+
 std::string name_of_world(const testing::TestParamInfo<WorldMaker>& info) { return info.param.name; }
 
 }  // namespace holdfast::fabric::test

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
 #include "holdfast/base/clock.h"
 #include "holdfast/fabric/fabric.h"
+#include "tests/fabric/ended.h"
 
 namespace holdfast::fabric::test {
 
@@ -27,6 +29,8 @@ class World {
   virtual bool real_time() const { return true; }
   /// Whether a wrong key, and a range beyond what is exposed, are noticed by the peer.
   virtual bool checks_keys() const { return true; }
+  /// Whether a peer whose connection broke on a refused read can be read again by the same endpoint.
+  virtual bool reconnects() { return true; }
 };
 
 struct WorldMaker {
@@ -35,26 +39,8 @@ struct WorldMaker {
   std::function<Result<std::unique_ptr<World>>()> make;
 };
 
-/// A completion that remembers how often it was called, and with what.
-class Ended final : public Completion {
- public:
-  void complete(Status status) override {
-    ++calls;
-    status_ = std::move(status);
-    if (then) then();
-  }
-  bool ended() const { return calls > 0; }
-  bool ok() const { return calls == 1 && status_.has_value(); }
-  /// The code it ended with; only after an error.
-  Code code() const { return status_.error().code; }
-  std::string message() const { return status_ ? "ok" : status_.error().message(); }
-
-  int calls = 0;
-  std::function<void()> then;
-
- private:
-  Status status_;
-};
+/// For GoogleTest's messages.
+void PrintTo(const WorldMaker& maker, std::ostream* out);
 
 class FabricConformance : public testing::TestWithParam<WorldMaker> {
  protected:

@@ -29,7 +29,7 @@ inline constexpr std::size_t kMaxMessageBytes = 4096;
 /// Permission to read a range of another process's memory. Sent to those who shall read.
 struct RemoteMemory {
   std::uint64_t base = 0;   ///< what the provider counts from: an address, or 0
-  std::uint64_t key = 0;    ///< random; without it nothing can be read
+  std::uint64_t key = 0;    ///< random where the provider lets us choose; without it nothing can be read
   std::uint64_t bytes = 0;  ///< length of the range
 };
 
@@ -42,8 +42,10 @@ struct PeerId {
 /// What ends an operation. The caller keeps it alive until complete() is called; it may destroy it there.
 class Completion {
  public:
-  /// Errors: timed_out (deadline), owner_lost (the peer's process is gone or refuses the connection), invalid
-  /// (range outside the exposed memory), denied (key refused), system.
+  /// Errors: timed_out (deadline), owner_lost (the peer's process is gone, or nobody listens at its address;
+  /// also what a refused key looks like where the provider only breaks the connection: net, tcp, verbs),
+  /// invalid (range outside the exposed memory), denied (key refused), full (65536 operations wait for the
+  /// network already), system.
   virtual void complete(Status status) = 0;
 
  protected:
@@ -85,20 +87,26 @@ struct EndpointStats {
 
 class Endpoint {
  public:
-  /// Closes; outstanding operations complete with timed_out, quarantined buffers are released after.
+  /// Closes; outstanding operations complete with timed_out (they must not start new ones), quarantined
+  /// buffers are released after.
   virtual ~Endpoint() = default;
 
   virtual const Address& address() const noexcept = 0;
   virtual EndpointStats stats() const noexcept = 0;
 
-  /// Lets others read `memory` (never write it) until the endpoint closes. The key is random.
-  /// Errors: denied (locked-memory limit; says how to raise it), system.
+  /// Lets others read `memory` (never write it) until the endpoint closes. The key is random, except with
+  /// devices that give out their own (verbs). Errors: denied (locked-memory limit; says how to raise it),
+  /// invalid (0 bytes), unsupported (keys longer than 64 bits), system.
   virtual Result<RemoteMemory> expose(std::span<const std::byte> memory) = 0;
 
-  /// Makes `memory` usable as destination of reads. Nothing to do where !info().needs_attach.
+  /// Makes `memory` usable as destination of reads, until the endpoint closes. Nothing to do where
+  /// !info().needs_attach. Errors: denied (locked-memory limit), system.
   virtual Status attach(std::span<std::byte> memory) = 0;
 
   /// Prepares for talking to an address. Does not wait for the peer. The same address gives the same PeerId.
+  /// A PeerId outlives a broken connection: after owner_lost a later operation connects anew, once somebody
+  /// is there (again); one more may end with owner_lost before the provider has noticed. verbs;ofi_rxm does
+  /// not recover from a refused key: there only another endpoint reads from that peer again.
   /// Errors: invalid (not an address of this provider), system.
   virtual Result<PeerId> connect(std::span<const std::byte> address) = 0;
 
@@ -116,15 +124,18 @@ class Endpoint {
   /// the first poll; without one, messages are dropped.
   virtual void set_receiver(std::function<void(std::span<const std::byte>)> receiver) = 0;
 
-  /// Drives everything that can go on now, without blocking. Returns how many operations ended plus how many
-  /// messages were received.
+  /// Drives everything that can go on now, without blocking. Not from inside a completion or a receiver
+  /// (starting operations, connect(), expose() and attach() may be called there). Returns how many operations
+  /// ended plus how many messages were received.
   virtual std::size_t poll() = 0;
 
   /// Drives until at least one operation ends or a message comes, wake() is called, or `until` passes: spins
-  /// for at most `spin`, then sleeps in the provider. Returns like poll().
+  /// for at most `spin` (bound: 1 hour), then sleeps in the provider. Returns like poll(). Not from inside a
+  /// completion or a receiver.
   virtual std::size_t wait(Deadline until, Duration spin) = 0;
 
-  /// Makes a present or the next wait() return. Any thread.
+  /// Makes a present or the next wait() return; never lost, several before one return count as one. Any
+  /// thread, while the endpoint lives.
   virtual void wake() noexcept = 0;
 };
 
@@ -137,7 +148,7 @@ class Fabric {
  public:
   virtual ~Fabric() = default;  ///< all endpoints must be gone
   virtual const FabricInfo& info() const noexcept = 0;
-  /// Any thread. Errors: denied, system.
+  /// Any thread. Errors: invalid (receive_depth out of bounds), denied, system.
   virtual Result<std::unique_ptr<Endpoint>> open(const EndpointOptions& options) = 0;
 };
 

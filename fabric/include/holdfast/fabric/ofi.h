@@ -29,11 +29,18 @@ struct OfiCandidate {
 
 /// Chooses a provider and opens it. Order: RDMA-capable (verbs, efa, cxi, psm3, psm2, psm), then `net` or
 /// `tcp` with the xnet protocol, then `tcp;ofi_rxm`. A fall-back to TCP is logged as a warning where RDMA
-/// hardware is present, else at info; FabricInfo::reason always says it. Errors: unsupported (no provider
-/// fits, or the one asked for is not there; lists what is), denied, system.
+/// hardware is present, else at info; FabricInfo::reason always says it. A candidate on which no endpoint can
+/// be opened is passed over with a warning. Errors: unsupported (no provider fits, or the one asked for is
+/// not there; lists what is), denied, system.
+/// Takes 0.2 s the first time in a process (libfabric loads all its providers), then 1 ms. Any thread, but
+/// the first call changes the process: signal handlers that libfabric's dependencies installed while they
+/// were loaded are taken out (SIGINT and others are the default again; the program's own stay), and with
+/// soft-RoCE devices FI_UNIVERSE_SIZE is set to 32 where it was unset. Call it before starting threads that
+/// read the environment. `clock` outlives the fabric.
 Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock& clock = real_clock());
 
-/// All candidates in order of preference, without opening one.
+/// All candidates in order of preference, the usable ones first, without opening one. Empty where
+/// options.provider is none that Holdfast uses. The process is changed as by open_ofi().
 Result<std::vector<OfiCandidate>> probe_ofi(const OfiOptions& options);
 
 }  // namespace holdfast::fabric
