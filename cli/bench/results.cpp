@@ -26,11 +26,22 @@ std::string plain_name(const json& entry) {
   return name.substr(0, name.find("/iterations:"));
 }
 
+double nanoseconds_in(const std::string& unit) {
+  if (unit == "us") return 1e3;
+  if (unit == "ms") return 1e6;
+  return unit == "s" ? 1e9 : 1;
+}
+
 BenchResult read_entry(const json& entry) {
   BenchResult result;
   result.what = plain_name(entry);
   if (entry.value("error_occurred", false)) {
     result.error = entry.value("error_message", "failed without a message");
+    return result;
+  }
+  if (!entry.contains("measured")) {  // of another kind than bench/measure.h's
+    result.unit = "ns";
+    result.measured = entry.value("real_time", 0.0) * nanoseconds_in(entry.value("time_unit", "ns"));
     return result;
   }
   result.unit = entry.value("label", "");
@@ -107,10 +118,8 @@ json to_json(const std::vector<BenchResult>& results) {
       list.push_back(std::move(entry));
       continue;
     }
-    entry.update({{"unit", result.unit},
-                  {"measured", result.measured},
-                  {"limit", result.limit},
-                  {"ratio", result.ratio}});
+    entry.update({{"unit", result.unit}, {"measured", result.measured}});
+    if (result.limit > 0) entry.update({{"limit", result.limit}, {"ratio", result.ratio}});
     if (!result.goal_kind.empty()) entry[result.goal_kind] = result.goal;
     if (const auto reached = result.reached()) entry["reached"] = *reached;
     list.push_back(std::move(entry));
@@ -135,11 +144,13 @@ std::string to_table(const std::vector<BenchResult>& results) {
       continue;
     }
     const auto reached = result.reached();
-    table += line(result.what, show(result.measured, result.unit), show(result.limit, result.unit),
-                  fmt::format("{:.2f}", result.ratio), show_goal(result),
-                  !reached   ? ""
-                  : *reached ? "yes"
-                             : "no");
+    const bool limited = result.limit > 0;
+    table +=
+        line(result.what, show(result.measured, result.unit), limited ? show(result.limit, result.unit) : "",
+             limited ? fmt::format("{:.2f}", result.ratio) : "", show_goal(result),
+             !reached   ? ""
+             : *reached ? "yes"
+                        : "no");
   }
   return table;
 }

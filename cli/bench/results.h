@@ -10,12 +10,13 @@
 
 namespace holdfast::cli {
 
-/// A case as bench/measure.h reports it: medians, in the unit that `unit` names ("ns", "B/s", "/s").
+/// A case as bench/measure.h reports it: medians, in the unit that `unit` names ("ns", "B/s", "/s"). Of other
+/// benchmarks the real time.
 struct BenchResult {
   std::string what;  ///< "get_remote/4096"
   std::string unit;
   double measured = 0;
-  double limit = 0;  ///< measured in the same run
+  double limit = 0;  ///< measured in the same run; 0: there is none
   double ratio = 0;  ///< median of paired ratios measured / limit
 
   /// The counter that carries the goal ("goal_ns_at_most", "goal_ratio_at_most", "goal_ratio_at_least");

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "holdfast/base/log.h"
+#include "holdfast/base/thread.h"
 
 namespace holdfast {
 namespace {
@@ -21,13 +22,19 @@ constexpr Duration kFlushTimeout = std::chrono::seconds(2);
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
     : job_(job), channel_(std::move(channel)), regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
-  thread_ = std::thread([this] { serve(); });
+}
+
+Result<std::unique_ptr<Agent>> Agent::start(Job& job, std::unique_ptr<Channel> channel,
+                                            std::vector<RegionKey> regions) {
+  std::unique_ptr<Agent> made(new Agent(job, std::move(channel), std::move(regions)));
+  HOLDFAST_TRY(made->thread_, start_thread("hf-agent", [agent = made.get()] { agent->serve(); }));
+  return made;
 }
 
 Agent::~Agent() {
   stopping_.store(true, std::memory_order_release);
   channel_->wake();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Agent::tell(Notice notice) {
@@ -171,13 +178,13 @@ void Agent::erase(const MessageHeader& message) {
   id.high = in.get<std::uint64_t>();
   id.low = in.get<std::uint64_t>();
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::erase", "the request to erase makes no sense"});
-  const auto name = job_.holdings->erase(id);
-  if (!name) return refuse(message, name.error());
-  collect_later();
+  const auto erased = job_.holdings->erase(id);
+  if (!erased) return refuse(message, erased.error());
+  if (erased->awaiting_unpin) collect_later();
   WireWriter body;
   put_status(body, {});
-  body.put(static_cast<std::uint8_t>(*name ? 1 : 0));
-  put_key(body, name->value_or(Key{}));
+  body.put(static_cast<std::uint8_t>(erased->name ? 1 : 0));
+  put_key(body, erased->name.value_or(Key{}));
   channel_->reply(message, body.bytes());
 }
 

@@ -22,7 +22,9 @@ class Agent {
  public:
   /// `channel` is on the endpoint whose address stands in this member's card; `regions` are what has been exposed
   /// on it. What is not yet is exposed here, beside serving.
-  Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions);
+  /// Errors: system (no thread).
+  static Result<std::unique_ptr<Agent>> start(Job& job, std::unique_ptr<Channel> channel,
+                                              std::vector<RegionKey> regions);
   ~Agent();  ///< answers are handed to the network first, for a bounded time
 
   /// Tells waiters. Any thread.
@@ -35,6 +37,7 @@ class Agent {
   std::uint64_t messages_received() const noexcept { return received_.load(std::memory_order_relaxed); }
 
  private:
+  Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions);
   void serve();
   void handle(const MessageHeader& message);
   void publish(const MessageHeader& message);

@@ -51,7 +51,7 @@ Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& 
   const std::byte* const block = run.hold->address() + (entry.location - run.source);
   const bool good =
       check_header(block, {entry.id, job.peers->card(entry.owner).incarnation, layout}) == HeaderCheck::good &&
-      (!want.check || check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset()));
+      (!want.check_read() || check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset()));
   if (!good) return fail(Code::not_found, "get_batch", "not there: to be looked up");
   job.counters.add(Count::gets_remote);
   job.counters.add(Count::get_bytes_remote, layout.size);

@@ -34,7 +34,7 @@ class Announced {
 };
 
 bool payload_good(const std::byte* block, const BlockLayout& layout, const Want& want) {
-  if (!want.check || !layout.checksummed() || layout.size == 0) return true;
+  if (!want.check_in_place() || !layout.checksummed() || layout.size == 0) return true;
   const std::byte* const payload = block + layout.payload_offset();
   if (!want.range) return check_chunks(block, layout, 0, layout.chunks(), payload);
   if (want.range->bytes == 0) return true;

@@ -14,9 +14,12 @@ namespace holdfast {
 
 /// Which part of an object is wanted, and how.
 struct Want {
-  std::optional<ByteRange> range;  ///< nothing: all of it
-  bool check = true;               ///< compare the payload with its checksums
-  bool wait = true;                ///< for an object that is not sealed yet
+  std::optional<ByteRange> range;   ///< nothing: all of it
+  Verify verify = Verify::always;   ///< when the payload is compared with its checksums
+  bool wait = true;                 ///< for an object that is not sealed yet
+
+  bool check_in_place() const noexcept { return verify == Verify::always; }
+  bool check_read() const noexcept { return verify != Verify::never; }
 };
 
 /// Nothing where the object is not in the catalogue (any more, or not yet).

@@ -168,7 +168,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     if (number < head_piece) continue;
     const std::uint64_t piece = number - head_piece, first = cut.piece_first(piece), last = cut.piece_last(piece);
     const std::byte* const bytes = place_of(piece);
-    const bool check = want.check && layout.checksummed();
+    const bool check = want.check_read() && layout.checksummed();
     if (into.empty()) {
       if (check && !check_chunks(landing.base, layout, first, last, bytes)) co_return BlockRead::Found::damaged;
       continue;

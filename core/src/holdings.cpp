@@ -89,7 +89,7 @@ bool Holdings::note_name(const ObjectId& id, const Key& name) {
   return true;
 }
 
-Result<std::optional<Key>> Holdings::erase(const ObjectId& id) {
+Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
   const std::lock_guard lock(mutex_);
   const auto slot = catalogue_.slot_of(Key::of(id));
   if (!slot) return fail(Code::not_found, "Store::erase", fmt::format("object {} is not there (any more)", id.to_hex()));
@@ -102,9 +102,11 @@ Result<std::optional<Key>> Holdings::erase(const ObjectId& id) {
   const Block block{memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
   spoil_header(block.address);
-  if (!free_unless_pinned(block)) limbo_.push_back(block);
-  if (record.named == 0) return std::optional<Key>();
-  return std::optional<Key>(Key{record.name_high, record.name_low, Key::Kind::name});
+  Erased erased;
+  erased.awaiting_unpin = !free_unless_pinned(block);
+  if (erased.awaiting_unpin) limbo_.push_back(block);
+  if (record.named != 0) erased.name = Key{record.name_high, record.name_low, Key::Kind::name};
+  return erased;
 }
 
 bool Holdings::free_unless_pinned(const Block& block) {

@@ -64,9 +64,13 @@ class Holdings {
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
   bool note_name(const ObjectId& id, const Key& name);
 
-  /// Takes an object out of the catalogue and frees its block, at once or when the last pin goes. Returns the
-  /// name it had. Errors: not_found.
-  Result<std::optional<Key>> erase(const ObjectId& id);
+  struct Erased {
+    std::optional<Key> name;     ///< it had
+    bool awaiting_unpin = false; ///< its block is still pinned: collect() frees it later
+  };
+  /// Takes an object out of the catalogue and frees its block, at once or when the last pin goes.
+  /// Errors: not_found.
+  Result<Erased> erase(const ObjectId& id);
 
   /// An object's entry, or the waiter is noted if the object is promised. Errors: not_found, full.
   Result<std::optional<Entry>> await_object(const ObjectId& id, const Waiter& waiter);

@@ -41,7 +41,7 @@ class Lane {
         if (done() || until.passed(channel_.clock())) return;
       }
       // Others may be waiting to start something; a mutex alone would let this thread take it again at once.
-      while (wanted_.load(std::memory_order_relaxed) != 0) std::this_thread::yield();
+      while (wanted_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
     }
   }
 
@@ -54,13 +54,12 @@ class Lane {
    public:
     explicit Access(Lane& lane) : lane_(lane) {
       if (lane_.mutex_.try_lock()) return;
-      lane_.wanted_.fetch_add(1, std::memory_order_relaxed);
-      // Again and again: a wake-up that comes before the sleep is only good for one waiter.
-      while (!lane_.mutex_.try_lock()) {
-        lane_.channel_.wake();
-        std::this_thread::yield();
-      }
-      lane_.wanted_.fetch_sub(1, std::memory_order_relaxed);
+      // Whoever drives lets go after each wait and stays away while somebody wants the lane; the wake-up makes
+      // his present wait, or his next one, the last.
+      lane_.wanted_.fetch_add(1, std::memory_order_seq_cst);
+      lane_.channel_.wake();
+      lane_.mutex_.lock();
+      lane_.wanted_.fetch_sub(1, std::memory_order_seq_cst);
     }
     ~Access() { lane_.mutex_.unlock(); }
     Access(const Access&) = delete;

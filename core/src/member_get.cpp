@@ -32,10 +32,8 @@ class ReadyPin final : public detail::OpValue<Pin> {
 
 }  // namespace
 
-Want Member::want(const GetOptions& options, const std::optional<ByteRange>& range, bool local) const {
-  const Verify verify = options.verify.value_or(job_.options.verify);
-  return {range, verify == Verify::always || (verify == Verify::remote && !local),
-          options.missing == GetOptions::Missing::wait};
+Want Member::want(const GetOptions& options, const std::optional<ByteRange>& range) const {
+  return {range, options.verify.value_or(job_.options.verify), options.missing == GetOptions::Missing::wait};
 }
 
 Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& range, Duration timeout,
@@ -44,13 +42,13 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, range, true)));
+      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, range)));
       if (pin) return std::move(*pin);
     }
   }
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<Pin>(bytes_expected(target, range), [&](Channel& channel, auto done) {
-    spawn(get_pin(job_, channel, target, want(options, range, false), deadline), done);
+    spawn(get_pin(job_, channel, target, want(options, range), deadline), done);
   });
 }
 
@@ -58,7 +56,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      auto pin = get_local(job_, *view, entry->id, want(options, {}, true));
+      auto pin = get_local(job_, *view, entry->id, want(options));
       if (!pin) return std::make_shared<ReadyPin>(tl::unexpected(std::move(pin).error()));
       if (*pin) return std::make_shared<ReadyPin>(std::move(**pin));
     }
@@ -68,7 +66,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   auto op = std::make_shared<LaneOp<Pin>>(shared_from_this(), **lane, spin_for(bytes_expected(target, {})));
   const Deadline deadline = Deadline::after(job_.clock, options.timeout);
   (*lane)->run([&](Channel& channel) {
-    spawn(get_pin(job_, channel, target, want(options, {}, false), deadline),
+    spawn(get_pin(job_, channel, target, want(options), deadline),
           [op](Result<Pin> pin) { op->finish(std::move(pin)); });
   });
   return op;
@@ -81,7 +79,7 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
                 fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(), entry.layout.size));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
-    spawn(get_copy(job_, channel, entry, want(options, {}, false), buffer, deadline), done);
+    spawn(get_copy(job_, channel, entry, want(options), buffer, deadline), done);
   });
 }
 
@@ -97,7 +95,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
     } else if (*view == nullptr) {
       remote[entries[i].owner].push_back(i);
     } else {
-      auto pin = get_local(job_, **view, entries[i].id, want(options, {}, true));
+      auto pin = get_local(job_, **view, entries[i].id, want(options));
       if (!pin) found[i] = tl::unexpected(std::move(pin).error());
       if (pin && *pin) found[i] = std::move(**pin);
     }
@@ -114,7 +112,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
           batch.push_back(entries[i]);
           bytes += entries[i].layout.size;
         }
-        spawn(get_batch(job_, channel, owner, std::move(batch), want(options, {}, false), deadline),
+        spawn(get_batch(job_, channel, owner, std::move(batch), want(options), deadline),
               [&found, &outstanding, &places = indices](std::vector<Result<Pin>> results) {
                 for (std::size_t k = 0; k < results.size(); ++k) found[places[k]] = std::move(results[k]);
                 --outstanding;

@@ -148,8 +148,8 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
 
   const Sender sender{self.value, incarnation};
   lanes_ = std::make_unique<Lanes>(*fabric_, job_.clock, sender, job_.options.reading_endpoints, std::move(memory));
-  agent_ = std::make_unique<Agent>(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
-                                   std::move(regions));
+  HOLDFAST_TRY(agent_, Agent::start(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
+                                    std::move(regions)));
   log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job, identity.rank,
                                   identity.size, identity.launcher, job_.fabric_info.provider,
                                   job_.fabric_info.domain, job_.fabric_info.reason));

@@ -69,8 +69,8 @@ Result<ObjectRef> Member::enter(DraftState& draft, const std::optional<Key>& nam
   if (name) {
     if (const Status published = publish(*name, entry, draft.timeout); !published) {
       // Whoever found it by the promised reference meanwhile has had it; under the name nobody will.
-      (void)job_.holdings->erase(draft.id);
-      agent_->collect_later();
+      const auto erased = job_.holdings->erase(draft.id);
+      if (erased && erased->awaiting_unpin) agent_->collect_later();
       return tl::unexpected(published.error());
     }
   }
@@ -121,8 +121,9 @@ Status Member::erase(const ObjectRef& ref, Duration timeout) {
 Status Member::erase(const Entry& entry, Deadline deadline) {
   // Its own objects, too, by message where a name's home must be told; else here.
   if (entry.owner == job_.peers->self()) {
-    HOLDFAST_TRY(const auto name, job_.holdings->erase(entry.id));
-    agent_->collect_later();
+    HOLDFAST_TRY(const Holdings::Erased erased, job_.holdings->erase(entry.id));
+    if (erased.awaiting_unpin) agent_->collect_later();
+    const std::optional<Key>& name = erased.name;
     if (!name) return {};
     if (job_.peers->home_of(*name) == job_.peers->self()) {
       const auto gone = job_.holdings->unpublish(*name, entry.id);

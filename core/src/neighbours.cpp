@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "holdfast/base/log.h"
+#include "holdfast/base/thread.h"
 #include "holdfast/version.h"
 #include "src/descriptor_message.h"
 #include "src/wire.h"
@@ -57,7 +58,7 @@ Result<std::unique_ptr<Neighbours>> Neighbours::start(Identity identity, const n
   if (bind(made->listener_.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
       listen(made->listener_.get(), SOMAXCONN) != 0)
     return fail_errno(errno, "Neighbours::start", "cannot listen on a Unix socket");
-  made->thread_ = std::thread([neighbours = made.get()] { neighbours->serve(); });
+  HOLDFAST_TRY(made->thread_, start_thread("hf-neighbours", [neighbours = made.get()] { neighbours->serve(); }));
   return made;
 }
 

@@ -4,10 +4,10 @@
 #include <pmix.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
-#include <cstring>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -73,10 +73,10 @@ class Pending {
   void finish(std::size_t index, pmix_status_t status) {
     const std::lock_guard lock(guard_);
     done_[index] = true;
-    if (status == PMIX_SUCCESS)
-      ++succeeded_;
-    else
-      failed_.push_back(index), status_ = status;
+    if (status != PMIX_SUCCESS) {
+      failed_.push_back(index);
+      status_ = status;
+    }
     ++finished_;
     changed_.notify_all();
   }
@@ -112,7 +112,6 @@ class Pending {
   std::vector<bool> done_;
   std::vector<std::size_t> failed_;
   std::size_t finished_ = 0;
-  std::size_t succeeded_ = 0;
   pmix_status_t status_ = PMIX_SUCCESS;
 };
 

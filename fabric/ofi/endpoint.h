@@ -11,6 +11,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -134,6 +135,7 @@ class OfiEndpoint final : public Endpoint {
   void complete_finished();
   bool take_wake() noexcept;
   void drain_wake_event() noexcept;
+  void clear_stale_signal();
   void sleep(TimePoint until);
   TimePoint next_own_event(TimePoint until) const noexcept;
 
@@ -148,6 +150,8 @@ class OfiEndpoint final : public Endpoint {
   QueueHandle queue_;
   AddressesHandle addresses_;
   EndpointHandle endpoint_;
+  int stale_sleeps_ = 0;
+  std::optional<fi_cq_msg_entry> early_entry_;  ///< read while a signal was cleared
   int queue_fd_ = -1;  ///< becomes readable when the provider has something to do; -1: it has none
   Address address_;
 

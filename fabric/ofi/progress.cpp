@@ -20,6 +20,13 @@ constexpr std::size_t kEntriesAtOnce = 32;
 constexpr int kBatchesInPoll = 8;
 /// Bound on the spin a caller asks for; adding it to any time cannot overflow.
 constexpr Duration kLongestSpin = std::chrono::hours(1);
+/// After how many sleeps in a row that ended at once, with nothing to do, the queue's signal counts as stale.
+constexpr int kStaleSleeps = 8;
+/// Sleeps shorter than this end at once.
+constexpr Duration kAtOnce = std::chrono::microseconds(20);
+/// The shortest time fi_cq_sread sleeps, in milliseconds: what a wake() may be late while a signal is
+/// cleared.
+constexpr int kClearMilliseconds = 1;
 /// How long to sleep where the provider has nothing to sleep on.
 constexpr Duration kBlindSleep = std::chrono::microseconds(200);
 
@@ -39,6 +46,10 @@ std::size_t OfiEndpoint::poll() {
 }
 
 void OfiEndpoint::drain_queue() {
+  if (early_entry_) {
+    const fi_cq_msg_entry entry = *std::exchange(early_entry_, std::nullopt);
+    ended(*static_cast<Work*>(entry.op_context), entry.len, nullptr);
+  }
   std::array<fi_cq_msg_entry, kEntriesAtOnce> entries;
   for (int batch = 0; batch < kBatchesInPoll; ++batch) {
     const ssize_t count = fi_cq_read(queue_.get(), entries.data(), entries.size());
@@ -190,12 +201,24 @@ void OfiEndpoint::sleep(TimePoint until) {
     // fi_cq_sread are not used: in libfabric 1.17 a signal between their check and their wait is lost.)
     fid* queue = &queue_->fid;
     if (fi_trywait(&fabric_, &queue, 1) != 0) return;
+    if (stale_sleeps_ >= kStaleSleeps) return clear_stale_signal();
   }
   const timespec timeout = {static_cast<time_t>(left.count() / 1'000'000'000),
                             static_cast<long>(left.count() % 1'000'000'000)};
   ppoll(descriptors.data(), count, &timeout, nullptr);
+  const bool at_once = descriptors[1].revents != 0 && clock_.now() - now < kAtOnce;
+  stale_sleeps_ = at_once ? stale_sleeps_ + 1 : 0;
   // Also where take_wake() finds nothing: a wake() may write after the waiter has taken its flag.
   if (descriptors[0].revents != 0) drain_wake_event();
+}
+
+/// net signals its queue with every completion and, in libfabric 1.17 and 1.18, takes the signal back only
+/// inside fi_cq_sread (libfabric #8981): without this the first completion would end all sleeping.
+void OfiEndpoint::clear_stale_signal() {
+  stale_sleeps_ = 0;
+  fi_cq_msg_entry entry;
+  const ssize_t count = fi_cq_sread(queue_.get(), &entry, 1, nullptr, kClearMilliseconds);
+  if (count == 1) early_entry_ = entry;  // taken by the next drain_queue(), before all others
 }
 
 void OfiEndpoint::drain_wake_event() noexcept {

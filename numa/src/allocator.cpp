@@ -24,6 +24,10 @@ constexpr std::uint64_t kShareCached = 64;
 constexpr std::uint64_t kRefill = 4_KiB / Allocator::kGranule;
 constexpr std::uint64_t kMostRefill = 16;  // blocks
 
+Extent extent(const Block& block, BlockHandle handle) {
+  return {block.begin * Allocator::kGranule, block.granules * Allocator::kGranule, handle};
+}
+
 }  // namespace
 
 struct Allocator::Impl : std::enable_shared_from_this<Allocator::Impl> {
@@ -35,8 +39,7 @@ struct Allocator::Impl : std::enable_shared_from_this<Allocator::Impl> {
   /// Gives a cache's blocks back and destroys it.
   void retire(ThreadCache* cache);
 
-  std::optional<Extent> extent(BlockHandle handle) const;
-  BlockHandle allocate_small(ThreadCache& from, std::uint64_t granules);
+  std::optional<Extent> allocate_small(ThreadCache& from, std::uint64_t granules);
   BlockHandle allocate_from_all(std::uint64_t granules, std::uint64_t alignment);
   void free_small(ThreadCache& to, Block& block, BlockHandle handle);
 
@@ -85,7 +88,8 @@ struct OwnCaches {
 }  // namespace
 
 ThreadCache* Allocator::Impl::cache() {
-  if (latest_cache.id == id) [[likely]] return latest_cache.cache;
+  if (latest_cache.id == id) [[likely]]
+    return latest_cache.cache;
   return make_cache();
 }
 
@@ -116,23 +120,19 @@ void Allocator::Impl::retire(ThreadCache* cache) {
   std::erase_if(caches, [cache](const auto& candidate) { return candidate.get() == cache; });
 }
 
-std::optional<Extent> Allocator::Impl::extent(BlockHandle handle) const {
-  if (handle == kNoBlock) return std::nullopt;
-  const Block& block = tlsf.block(handle);
-  return Extent{block.begin * kGranule, block.granules * kGranule, handle};
-}
-
-BlockHandle Allocator::Impl::allocate_small(ThreadCache& from, std::uint64_t granules) {
+std::optional<Extent> Allocator::Impl::allocate_small(ThreadCache& from, std::uint64_t granules) {
   const std::lock_guard cache_lock(from.lock);
-  const BlockHandle cached = from.pop(tlsf, granules);
-  if (cached != kNoBlock) [[likely]] {
-    tlsf.block(cached).state.store(BlockState::used, std::memory_order_relaxed);
-    return cached;
+  const ThreadCache::Taken cached = from.pop(tlsf, granules);
+  if (cached.handle != kNoBlock) [[likely]] {
+    cached.block->state.store(BlockState::used, std::memory_order_relaxed);
+    return extent(*cached.block, cached.handle);
   }
   const std::lock_guard tlsf_lock(tlsf_mutex);
   const BlockHandle wanted = tlsf.allocate(granules, 1);
+  if (wanted == kNoBlock) return std::nullopt;
+  const Extent result = extent(tlsf.block(wanted), wanted);
   // Stocks are laid in only while there is plenty.
-  if (wanted == kNoBlock || tlsf.granules_free() < tlsf.granules() / kShareCached) return wanted;
+  if (tlsf.granules_free() < tlsf.granules() / kShareCached) return result;
   const std::uint64_t more = std::min(kMostRefill, kRefill / granules);
   for (std::uint64_t i = 1; i < more; ++i) {
     const BlockHandle handle = tlsf.allocate(granules, 1);
@@ -141,7 +141,7 @@ BlockHandle Allocator::Impl::allocate_small(ThreadCache& from, std::uint64_t gra
     block.state.store(BlockState::cached, std::memory_order_relaxed);
     from.push(block, handle);
   }
-  return wanted;
+  return result;
 }
 
 /// Takes everything back from all caches and tries once more, all in one step: what is refused here does
@@ -163,7 +163,8 @@ void Allocator::Impl::free_small(ThreadCache& to, Block& block, BlockHandle hand
   const std::uint64_t granules = block.granules;
   const std::lock_guard cache_lock(to.lock);
   to.push(block, handle);
-  if (!to.class_is_full(granules) && !to.is_full()) [[likely]] return;
+  if (!to.class_is_full(granules) && !to.is_full()) [[likely]]
+    return;
   const std::lock_guard tlsf_lock(tlsf_mutex);
   if (to.is_full()) {
     to.give_back_all(tlsf);
@@ -185,14 +186,17 @@ std::optional<Extent> Allocator::allocate(std::uint64_t bytes, std::uint64_t ali
   BlockHandle handle = kNoBlock;
   ThreadCache* const cache =
       granules <= ThreadCache::kLargest && alignment_granules == 1 ? impl_->cache() : nullptr;
-  if (cache != nullptr) {
-    handle = impl_->allocate_small(*cache, granules);
+  if (cache != nullptr) [[likely]] {
+    const auto small = impl_->allocate_small(*cache, granules);
+    if (small) [[likely]]
+      return small;
   } else {
     const std::lock_guard lock(impl_->tlsf_mutex);
     handle = impl_->tlsf.allocate(granules, alignment_granules);
   }
   if (handle == kNoBlock) handle = impl_->allocate_from_all(granules, alignment_granules);
-  return impl_->extent(handle);
+  if (handle == kNoBlock) return std::nullopt;
+  return extent(impl_->tlsf.block(handle), handle);
 }
 
 void Allocator::free(const Extent& extent) {

@@ -30,8 +30,9 @@ Result<std::vector<NodeId>> choose_nodes(const Topology& topology, const ArenaOp
   for (auto at = nodes.begin(); at != nodes.end(); ++at) {
     const Node* const node = topology.find(*at);
     if (node == nullptr) {
-      return fail(Code::invalid, kOperation,
-                  fmt::format("there is no node {}, or this process may not use it; see `lstopo`", at->value));
+      return fail(
+          Code::invalid, kOperation,
+          fmt::format("there is no node {}, or this process may not use it; see `lstopo`", at->value));
     }
     if (node->memory_bytes == 0) {
       return fail(Code::invalid, kOperation, fmt::format("node {} has no memory; see `lstopo`", at->value));
@@ -55,12 +56,15 @@ Status check_size(const ArenaOptions& options, const SystemFiles& system) {
   return {};
 }
 
+/// For one of several nodes. A single node is the machine, whose own figures count: they know of balloons
+/// and containers, the node's do not.
 Status check_node_size(NodeId node, std::uint64_t bytes, const SystemFiles& system) {
   const auto total = system.node_total(node);
   if (!total || bytes <= *total) return {};
-  return fail(Code::invalid, kOperation,
-              fmt::format("a segment of {} is larger than node {}, which has {}; use more nodes or a smaller arena",
-                          format_bytes(bytes), node.value, format_bytes(*total)));
+  return fail(
+      Code::invalid, kOperation,
+      fmt::format("a segment of {} is larger than node {}, which has {}; use more nodes or a smaller arena",
+                  format_bytes(bytes), node.value, format_bytes(*total)));
 }
 
 /// What prefaulting leaves alone: enough that the machine does not start to swap or kill.
@@ -89,7 +93,8 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
   HOLDFAST_DO(check_size(options, system));
   if (options.prefault_threads < 1 || options.prefault_threads > kMostPrefaultThreads) {
     return fail(Code::invalid, kOperation,
-                fmt::format("{} prefault threads a node; use 1 to {}", options.prefault_threads, kMostPrefaultThreads));
+                fmt::format("{} prefault threads a node; use 1 to {}", options.prefault_threads,
+                            kMostPrefaultThreads));
   }
   HOLDFAST_TRY(const std::vector<NodeId> nodes, choose_nodes(topology, options));
 
@@ -102,7 +107,9 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
     request.pages = options.pages;
     request.machine =
         topology.is_this_machine() ? SegmentRequest::Machine::this_one : SegmentRequest::Machine::described;
-    if (topology.is_this_machine()) HOLDFAST_DO(check_node_size(node, request.bytes, system));
+    if (topology.is_this_machine() && topology.nodes().size() > 1) {
+      HOLDFAST_DO(check_node_size(node, request.bytes, system));
+    }
     HOLDFAST_TRY(SegmentMemory memory, make_segment_memory(request, system));
 
     const Mapping& mapping = memory.memory.mapping;
@@ -129,6 +136,7 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
     PrefaultOptions how;
     how.threads_per_part = options.prefault_threads;
     how.keep_free_bytes = memory_to_keep(system);
+    how.watch_nodes = topology.is_this_machine() && topology.nodes().size() > 1;
     impl->prefault = std::make_unique<Prefault>(std::move(parts), how, system);
   }
   return std::unique_ptr<Arena>(new Arena(std::move(impl)));
@@ -165,9 +173,10 @@ std::vector<SegmentReport> Arena::report() const {
       if (elsewhere > 0) {
         report.bound = false;
         add_note(report.note,
-                 fmt::format("{} pages lie on other nodes, another process took those of node {}; reserve more: {}",
-                             elsewhere, segment.node.value,
-                             SystemFiles::huge_pages_path(segment.node, memory.page_bytes)));
+                 fmt::format(
+                     "{} pages lie on other nodes, another process took those of node {}; reserve more: {}",
+                     elsewhere, segment.node.value,
+                     SystemFiles::huge_pages_path(segment.node, memory.page_bytes)));
       }
     }
     reports.push_back(std::move(report));

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 
+#include "holdfast/base/thread.h"
 #include "holdfast/base/units.h"
 #include "placement.h"
 
@@ -36,26 +35,23 @@ Prefault::Prefault(std::vector<PrefaultPart> parts, const PrefaultOptions& optio
     : parts_(std::move(parts)),
       system_(std::move(system)),
       keep_free_bytes_(options.keep_free_bytes),
+      watch_nodes_(options.watch_nodes),
       method_(options.method),
       progress_(std::make_unique<Progress[]>(parts_.size())) {
-  // Handlers of the program must not run on threads it does not know.
-  sigset_t all, former;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
   running_ = parts_.size() * options.threads_per_part;
   threads_.reserve(running_);
   for (std::size_t index = 0; index < parts_.size(); ++index) {
     for (unsigned i = 0; i < options.threads_per_part; ++i) {
-      try {
-        threads_.emplace_back([this, index] { work(index); });
-      } catch (const std::system_error& error) {
-        const std::lock_guard lock(mutex_);
-        --running_;
-        if (i == 0) progress_[index].note = fmt::format("not prefaulted: no thread could be started: {}", error.what());
+      auto thread = start_thread("hf-prefault", [this, index] { work(index); });
+      if (thread) {
+        threads_.push_back(std::move(*thread));
+        continue;
       }
+      const std::lock_guard lock(mutex_);
+      --running_;
+      if (i == 0) progress_[index].note = "not prefaulted: " + thread.error().detail;
     }
   }
-  pthread_sigmask(SIG_SETMASK, &former, nullptr);
 }
 
 Prefault::~Prefault() {
@@ -119,11 +115,11 @@ bool Prefault::touch(const PrefaultPart& part, std::span<std::byte> piece, Progr
 bool Prefault::memory_is_short(const PrefaultPart& part, std::uint64_t piece, Progress& progress) {
   if (part.supply == PrefaultPart::Supply::reserved) return false;
   const std::uint64_t wanted = piece + keep_free_bytes_;
-  const auto left = std::min(system_.memory_available().value_or(UINT64_MAX),
-                             system_.node_available(part.node).value_or(UINT64_MAX));
+  std::uint64_t left = system_.memory_available().value_or(UINT64_MAX);
+  if (watch_nodes_) left = std::min(left, system_.node_available(part.node).value_or(UINT64_MAX));
   if (left >= wanted) return false;
-  stop_part(progress, fmt::format("only {} of memory are left for node {}; use a smaller arena", format_bytes(left),
-                                  part.node.value));
+  stop_part(progress, fmt::format("only {} of memory are left for node {}; use a smaller arena",
+                                  format_bytes(left), part.node.value));
   return true;
 }
 

@@ -38,6 +38,8 @@ struct PrefaultOptions {
   TouchMethod method = TouchMethod::populate;
   /// Stops when less than this would be left on the machine, the node or the cgroup.
   std::uint64_t keep_free_bytes = 0;
+  /// Whether each node's free memory counts, not only the machine's.
+  bool watch_nodes = true;
 };
 
 /// Owns the threads. The parts' memory must outlive it.
@@ -69,6 +71,7 @@ class Prefault {
   const std::vector<PrefaultPart> parts_;
   const SystemFiles system_;
   const std::uint64_t keep_free_bytes_;
+  const bool watch_nodes_;
   std::atomic<TouchMethod> method_;
   std::atomic<bool> stopping_{false};
   std::unique_ptr<Progress[]> progress_;

@@ -39,8 +39,10 @@ File create_memfd(const SealedMemoryOptions& options) {
 /// to hold one, puts the file there and gives back what is left on both sides.
 Result<Mapping> map_aligned(int fd, std::uint64_t bytes, std::uint64_t alignment) {
   const std::uint64_t reserved = bytes + alignment;
-  void* const range = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (range == MAP_FAILED) return fail_errno(errno, kOperation, "mmap of " + format_bytes(reserved) + " of addresses");
+  void* const range =
+      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range == MAP_FAILED)
+    return fail_errno(errno, kOperation, "mmap of " + format_bytes(reserved) + " of addresses");
   auto* const start = static_cast<std::byte*>(range);
   const auto address = reinterpret_cast<std::uintptr_t>(range);
   auto* const base = start + (align_up(address, alignment) - address);

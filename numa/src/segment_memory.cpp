@@ -41,10 +41,12 @@ bool is_reserved_kind(Pages pages) { return pages == Pages::huge_1g || pages == 
 
 std::string reserve_advice(NodeId node, std::uint64_t page_bytes, std::uint64_t total) {
   const std::string at_boot =
-      page_bytes == k1GiB ? " (memory in pieces of 1 GiB is scarce after boot: better hugepagesz=1G hugepages=N "
-                            "on the kernel's command line)"
-                          : "";
-  return fmt::format("as root: echo {} > {}{}", total, SystemFiles::huge_pages_path(node, page_bytes), at_boot);
+      page_bytes == k1GiB
+          ? " (memory in pieces of 1 GiB is scarce after boot: better hugepagesz=1G hugepages=N "
+            "on the kernel's command line)"
+          : "";
+  return fmt::format("as root: echo {} > {}{}", total, SystemFiles::huge_pages_path(node, page_bytes),
+                     at_boot);
 }
 
 /// Why the node's pool cannot hold the segment, with the command that mends it; empty if it can.
@@ -55,12 +57,12 @@ std::string shortage(const SegmentRequest& request, std::uint64_t page_bytes, co
   const auto pool = std::find_if(pools.begin(), pools.end(),
                                  [&](const HugePages& pages) { return pages.page_bytes == page_bytes; });
   if (pool == pools.end()) {
-    return fmt::format("node {} has no pages of {}: the kernel or the processor lacks them", request.node.value,
-                       format_bytes(page_bytes));
+    return fmt::format("node {} has no pages of {}: the kernel or the processor lacks them",
+                       request.node.value, format_bytes(page_bytes));
   }
   if (pool->free >= needed) return {};
-  return fmt::format("node {} has {} of the {} pages of {} needed free; {}", request.node.value, pool->free, needed,
-                     format_bytes(page_bytes),
+  return fmt::format("node {} has {} of the {} pages of {} needed free; {}", request.node.value, pool->free,
+                     needed, format_bytes(page_bytes),
                      reserve_advice(request.node, page_bytes, pool->total + needed - pool->free));
 }
 
@@ -71,7 +73,8 @@ Result<SegmentMemory> try_pages(const SegmentRequest& request, Pages pages, cons
   const bool described = request.machine == SegmentRequest::Machine::described;
   if (is_reserved_kind(pages)) {
     if (described) {
-      return fail(Code::unsupported, kOperation, "the topology describes another machine, its pools are unknown");
+      return fail(Code::unsupported, kOperation,
+                  "the topology describes another machine, its pools are unknown");
     }
     if (std::string why = shortage(request, unit, system); !why.empty()) {
       return fail(Code::unsupported, kOperation, std::move(why));
@@ -141,7 +144,8 @@ Result<SegmentMemory> make_segment_memory(const SegmentRequest& request, const S
   for (const Pages pages : kLargestFirst) {
     if (pages > policy.largest) continue;
     // A page larger than the segment would mostly lie idle; only who requires it gets it.
-    if (policy.demand == PagePolicy::Demand::prefer && pages != Pages::base && unit_of(pages) > request.bytes) {
+    if (policy.demand == PagePolicy::Demand::prefer && pages != Pages::base &&
+        unit_of(pages) > request.bytes) {
       add_note(note, fmt::format("no {} pages: the segment is smaller than one", to_string(pages)));
       continue;
     }
@@ -153,8 +157,8 @@ Result<SegmentMemory> make_segment_memory(const SegmentRequest& request, const S
     }
     if (policy.demand == PagePolicy::Demand::require || pages == Pages::base) {
       Error error = std::move(segment).error();
-      error.detail = fmt::format("{} pages for {} on node {}: {}", to_string(pages), format_bytes(request.bytes),
-                                 request.node.value, error.detail);
+      error.detail = fmt::format("{} pages for {} on node {}: {}", to_string(pages),
+                                 format_bytes(request.bytes), request.node.value, error.detail);
       return tl::unexpected(std::move(error));
     }
     add_note(note, fmt::format("no {} pages: {}", to_string(pages), segment.error().detail));

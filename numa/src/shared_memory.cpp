@@ -20,8 +20,8 @@ Result<ReadOnlyMapping> ReadOnlyMapping::map(const File& file, std::uint64_t byt
   // Reading behind the end would be SIGBUS; the owner's seals keep the size from changing afterwards.
   if (status.st_size < 0 || static_cast<std::uint64_t>(status.st_size) < bytes) {
     return fail(Code::invalid, kOperation,
-                "the descriptor has " + format_bytes(static_cast<std::uint64_t>(status.st_size)) + ", not the " +
-                    format_bytes(bytes) + " that its owner named");
+                "the descriptor has " + format_bytes(static_cast<std::uint64_t>(status.st_size)) +
+                    ", not the " + format_bytes(bytes) + " that its owner named");
   }
   // Of huge pages only whole ones can be unmapped; the block size of their file is the page size.
   const std::uint64_t mapped = align_up(bytes, static_cast<std::uint64_t>(status.st_blksize));
@@ -56,7 +56,8 @@ Result<SharedRegion> SharedRegion::create(std::string_view name, std::uint64_t b
   // The kernel's bound on a memfd's name, less its own prefix.
   constexpr std::size_t kLongestName = 249;
   if (bytes == 0) return fail(Code::invalid, kOperation, "0 bytes cannot be shared");
-  if (bytes > (1ULL << 62)) return fail(Code::invalid, kOperation, format_bytes(bytes) + " is beyond any machine");
+  if (bytes > (1ULL << 62))
+    return fail(Code::invalid, kOperation, format_bytes(bytes) + " is beyond any machine");
   SealedMemoryOptions options;
   options.name = std::string(name.substr(0, kLongestName));
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));

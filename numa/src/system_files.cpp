@@ -95,7 +95,8 @@ MemoryLimit SystemFiles::memory_limit() const {
   }
   for (const Cgroup& group : memory_cgroups()) {
     // "max" in version 2 is no number; "no limit" in version 1 is a number beyond all memory.
-    const auto bytes = read_number(group.directory + (group.version_2 ? "/memory.max" : "/memory.limit_in_bytes"));
+    const auto bytes =
+        read_number(group.directory + (group.version_2 ? "/memory.max" : "/memory.limit_in_bytes"));
     if (bytes && *bytes < limit.bytes) limit = {*bytes, "the cgroup " + group.directory};
   }
   return limit;
@@ -127,8 +128,7 @@ std::optional<std::uint64_t> SystemFiles::node_available(NodeId node) const {
   const auto free = kib_field(*meminfo, "MemFree:");
   if (!free) return std::nullopt;
   return *free + kib_field(*meminfo, "Inactive(file):").value_or(0) +
-         kib_field(*meminfo, "Active(file):").value_or(0) +
-         kib_field(*meminfo, "SReclaimable:").value_or(0);
+         kib_field(*meminfo, "Active(file):").value_or(0) + kib_field(*meminfo, "SReclaimable:").value_or(0);
 }
 
 std::optional<std::uint64_t> SystemFiles::node_total(NodeId node) const {

@@ -38,7 +38,8 @@ class SystemFiles {
 
   /// Where the pool of huge pages of one size on one node is set, for messages.
   static std::string huge_pages_path(NodeId node, std::uint64_t page_bytes);
-  static constexpr std::string_view kTransparentMemfdPath = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+  static constexpr std::string_view kTransparentMemfdPath =
+      "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
  private:
   struct Cgroup;

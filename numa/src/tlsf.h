@@ -58,7 +58,7 @@ class Tlsf {
   BlockHandle join(BlockHandle below, BlockHandle above);
 
   BlockTable blocks_;
-  std::uint64_t first_bits_ = 0;                        // classes of the first level that have blocks
+  std::uint64_t first_bits_ = 0;                          // classes of the first level that have blocks
   std::array<std::uint32_t, kFirstCount> second_bits_{};  // the same of the second level
   std::array<std::array<BlockHandle, kSecondCount>, kFirstCount> lists_{};
   std::uint64_t granules_;

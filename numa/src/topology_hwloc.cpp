@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "holdfast/numa/topology.h"
 #include "system_files.h"
@@ -21,45 +23,65 @@ struct HwlocDeleter {
 };
 using Hwloc = std::unique_ptr<hwloc_topology, HwlocDeleter>;
 
+/// What looks for accelerators and displays: it starts their drivers in every rank, which costs memory and
+/// time and tells nothing about memory nodes or networks. And libpciaccess ("pci"), which leaks: on Linux
+/// hwloc reads the buses from /sys as well.
+constexpr std::array kUnwanted = {"opencl", "cuda", "nvml", "rsmi", "levelzero", "gl", "pci"};
+
 Hwloc make_hwloc() {
   hwloc_topology_t topology = nullptr;
   if (hwloc_topology_init(&topology) != 0) return nullptr;
-  // Only KEEP_ALL shows network devices that no bus carries (bonds, bridges, loopback).
+  for (const char* component : kUnwanted) {
+    hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, component);
+  }
+  // Network devices matter even where hwloc would call them unimportant.
   hwloc_topology_set_type_filter(topology, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
   hwloc_topology_set_type_filter(topology, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
   hwloc_topology_set_type_filter(topology, HWLOC_OBJ_BRIDGE, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
   return Hwloc(topology);
 }
 
-Node read_node(hwloc_obj_t object) {
-  Node node;
-  node.id.value = object->os_index;
-  node.memory_bytes = object->attr->numanode.local_memory;
-  unsigned cpu = 0;
-  hwloc_bitmap_foreach_begin(cpu, object->cpuset) { node.cpus.push_back(cpu); }
-  hwloc_bitmap_foreach_end();
-  return node;
+/// Sets which node each processor belongs to. hwloc gives a node without processors (high-bandwidth or far
+/// memory) those of the part of the machine it serves; so a processor's own node is the one that serves the
+/// fewest, and of equals the lowest number, which is the ordinary memory.
+void assign_cpus(const std::vector<hwloc_obj_t>& objects, Topology::Impl& into) {
+  std::vector<hwloc_obj_t> by_preference = objects;
+  std::stable_sort(by_preference.begin(), by_preference.end(), [](hwloc_obj_t a, hwloc_obj_t b) {
+    return hwloc_bitmap_weight(a->cpuset) < hwloc_bitmap_weight(b->cpuset);
+  });
+  std::size_t cpus = 0;
+  for (hwloc_obj_t object : objects) {
+    const int last = hwloc_bitmap_last(object->cpuset);
+    if (last >= 0) cpus = std::max(cpus, static_cast<std::size_t>(last) + 1);
+  }
+  into.node_of_cpu.assign(cpus, into.nodes.front().id);
+  for (unsigned cpu = 0; cpu < into.node_of_cpu.size(); ++cpu) {
+    const auto owner = std::find_if(by_preference.begin(), by_preference.end(), [cpu](hwloc_obj_t object) {
+      return hwloc_bitmap_isset(object->cpuset, cpu) != 0;
+    });
+    if (owner == by_preference.end()) continue;
+    into.node_of_cpu[cpu] = NodeId{(*owner)->os_index};
+    into.nodes[into.position(NodeId{(*owner)->os_index})].cpus.push_back(cpu);
+  }
 }
 
 void read_nodes(hwloc_topology_t from, Topology::Impl& into) {
-  // hwloc numbers nodes logically; the operating system's numbers are what mbind takes.
+  std::vector<hwloc_obj_t> objects;
   for (hwloc_obj_t object = nullptr;
        (object = hwloc_get_next_obj_by_type(from, HWLOC_OBJ_NUMANODE, object)) != nullptr;) {
-    into.nodes.push_back(read_node(object));
+    objects.push_back(object);
   }
-  std::sort(into.nodes.begin(), into.nodes.end(), [](const Node& a, const Node& b) { return a.id < b.id; });
-  if (into.nodes.empty()) return;
-
-  std::uint32_t cpus = 0;
-  for (const Node& node : into.nodes) {
-    if (!node.cpus.empty()) cpus = std::max(cpus, node.cpus.back() + 1);
+  if (objects.empty()) return;
+  // hwloc numbers nodes logically; the operating system's numbers are what mbind takes.
+  std::sort(objects.begin(), objects.end(),
+            [](hwloc_obj_t a, hwloc_obj_t b) { return a->os_index < b->os_index; });
+  for (hwloc_obj_t object : objects) {
+    Node node;
+    node.id.value = object->os_index;
+    node.memory_bytes = object->attr->numanode.local_memory;
+    into.nodes.push_back(std::move(node));
   }
-  into.node_of_cpu.assign(cpus, into.nodes.front().id);
-  // Where several nodes share processors (high-bandwidth beside ordinary memory) the lowest number counts:
-  // that is the ordinary memory.
-  for (auto node = into.nodes.rbegin(); node != into.nodes.rend(); ++node) {
-    for (const std::uint32_t cpu : node->cpus) into.node_of_cpu[cpu] = node->id;
-  }
+  assign_cpus(objects, into);
 }
 
 void read_distances(hwloc_topology_t from, Topology::Impl& into) {
@@ -77,7 +99,8 @@ void read_distances(hwloc_topology_t from, Topology::Impl& into) {
       const std::size_t row = into.position(NodeId{matrix->objs[i]->os_index});
       const std::size_t column = into.position(NodeId{matrix->objs[j]->os_index});
       if (row >= count || column >= count) continue;
-      into.distances[row * count + column] = static_cast<std::uint32_t>(matrix->values[i * matrix->nbobjs + j]);
+      into.distances[row * count + column] =
+          static_cast<std::uint32_t>(matrix->values[i * matrix->nbobjs + j]);
     }
   }
   hwloc_distances_release(from, matrix);
@@ -108,7 +131,8 @@ std::optional<NodeId> node_of_device(hwloc_topology_t topology, hwloc_obj_t devi
   for (hwloc_obj_t node = nullptr;
        (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node)) != nullptr;) {
     if (!hwloc_bitmap_isset(place->nodeset, node->os_index)) continue;
-    if (hwloc_bitmap_weight(place->nodeset) > 1 && !hwloc_bitmap_isequal(node->cpuset, place->cpuset)) continue;
+    if (hwloc_bitmap_weight(place->nodeset) > 1 && !hwloc_bitmap_isequal(node->cpuset, place->cpuset))
+      continue;
     if (!nearest || node->os_index < nearest->value) nearest = NodeId{node->os_index};
   }
   return nearest;
@@ -169,9 +193,10 @@ Result<Topology> Topology::from_synthetic(std::string_view description) {
   if (!hwloc) return fail(Code::system, kOperation, std::string(kNoHwloc));
   const std::string text(description);
   if (hwloc_topology_set_synthetic(hwloc.get(), text.c_str()) != 0) {
-    return fail(Code::invalid, kOperation,
-                fmt::format("'{}' is not a synthetic topology as hwloc reads it, such as \"numa:4 core:2 pu:1\"",
-                            description));
+    return fail(
+        Code::invalid, kOperation,
+        fmt::format("'{}' is not a synthetic topology as hwloc reads it, such as \"numa:4 core:2 pu:1\"",
+                    description));
   }
   HOLDFAST_TRY(auto impl, load(std::move(hwloc), Code::invalid, kOperation, text));
   return Topology(std::move(impl));

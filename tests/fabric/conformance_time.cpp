@@ -1,4 +1,6 @@
 // Deadlines, waiting, waking and closing.
+#include <time.h>
+
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -193,6 +195,21 @@ TEST_P(FabricTime, WaitServesOthersAndReturnsOnAMessage) {
   while (!sent.ended()) reader_->wait(soon(), 0ns);
   serving.join();
   EXPECT_EQ(into, memory);
+}
+
+TEST_P(FabricTime, WaitSleepsAlsoAfterTraffic) {
+  if (!world().real_time()) GTEST_SKIP() << "nothing blocks in simulated time";
+  Ended sent;
+  reader_->send(peer_, pattern(8, 1), soon(), sent);
+  drive_until([&] { return sent.ended() && owner_->stats().receives == 1; });
+  const auto processor_time = [] {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
+  };
+  const Duration before = processor_time();
+  owner_->wait(Deadline::after(world().clock(), 400ms), 0ns);
+  EXPECT_LT(processor_time() - before, 100ms) << "it spun, where it should have slept";
 }
 
 TEST_P(FabricTime, WakeIsNeverLost) {

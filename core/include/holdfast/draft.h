@@ -22,7 +22,7 @@ class Draft {
   Draft& operator=(Draft&&) noexcept;
   ~Draft();
 
-  /// Where to write; not zeroed. Empty after seal(), a move, or Store::close.
+  /// Where to write; not zeroed. Empty after seal() or a move.
   std::span<std::byte> bytes() const noexcept;
 
   /// A reference that can be sent to others before the object is sealed; a get of it waits for the seal.

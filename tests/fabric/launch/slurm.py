@@ -39,6 +39,7 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SlurmdParameters=config_overrides
 KillWait=2
+TmpFS={dir}/tmp
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=YES
 """
@@ -99,7 +100,7 @@ class Slurm:
         d = self.directory
         host = socket.gethostname().split(".")[0]
         port, port2 = two_free_ports()
-        for name in ("state", "spool"):
+        for name in ("state", "spool", "tmp"):
             os.mkdir(f"{d}/{name}")
         config = f"{d}/slurm.conf"
         pathlib.Path(config).write_text(

@@ -41,14 +41,15 @@ class Allocator {
   /// nothing where there is no hole large enough, thread caches given back first. 0 bytes give one granule.
   std::optional<Extent> allocate(std::uint64_t bytes, std::uint64_t alignment = kGranule);
 
-  /// Gives a block back. Freeing twice, or what was never handed out, stops the process.
+  /// Gives a block back. Freeing twice, or what was never handed out, stops the process; a stale extent whose
+  /// place and handle have been handed out again cannot be told from the new one.
   void free(const Extent& extent);
 
   AllocatorStats stats() const;
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // shared with nobody but, for moments, a thread that ends
+  std::shared_ptr<Impl> impl_;  // shared with nobody but, for a moment, a thread that ends
 };
 
 }  // namespace holdfast::numa

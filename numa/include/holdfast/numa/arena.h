@@ -53,13 +53,16 @@ struct ArenaOptions {
 struct SegmentReport {
   NodeId asked;  ///< node that was asked for
   std::uint64_t bytes = 0;
-  Pages pages = Pages::base;           ///< what was got
-  bool bound = false;                  ///< the kernel took the binding to `asked`
+  Pages pages = Pages::base;  ///< what was got
+  /// The kernel took the binding to `asked`, and no huge page lies elsewhere (they are bound by preference:
+  /// see numa/README.md).
+  bool bound = false;
   std::uint64_t bytes_prefaulted = 0;  ///< so far
   std::string note;                    ///< why it is not what was asked for, and the fix; empty if it is
 };
 
-/// One contiguous mapping. Readable and writable by the owner only.
+/// One contiguous mapping, readable and writable by the owner only; aligned to 1 GiB or 2 MiB where it is as
+/// large as that. Shared with children of fork, kept out of core dumps.
 struct Segment {
   std::byte* base = nullptr;
   std::uint64_t bytes = 0;
@@ -75,7 +78,8 @@ class Arena {
  public:
   /// Errors: invalid (0 bytes, larger than the machine, unknown node, node without memory), unsupported
   /// (required pages are not there; the detail names the sysctl), denied, system.
-  /// Returns before pages are touched; background prefault goes on until destroyed.
+  /// Returns before pages are touched; background prefault goes on until it is done or the arena destroyed.
+  /// On a topology that is not this machine nothing is bound, which the report says.
   static Result<std::unique_ptr<Arena>> create(const Topology& topology, const ArenaOptions& options);
   ~Arena();  ///< stops prefaulting and unmaps
   Arena(const Arena&) = delete;

@@ -33,16 +33,19 @@ struct HugePages {
 
 struct Node {
   NodeId id;
-  std::vector<std::uint32_t> cpus;  ///< logical processors, operating-system numbers, ascending; may be empty
-  std::uint64_t memory_bytes = 0;   ///< 0: a node without memory
+  /// Logical processors that belong to it, by the operating system's numbers, ascending; each belongs to
+  /// one node. Empty for memory without processors.
+  std::vector<std::uint32_t> cpus;
+  std::uint64_t memory_bytes = 0;  ///< 0: a node without memory
   std::vector<HugePages>
       huge_pages;  ///< one per size the kernel knows, ascending; empty for synthetic machines
 };
 
 struct Nic {
-  std::string name;            ///< "eth0", "mlx5_0"
-  std::string kind;            ///< "ethernet", "infiniband" (any verbs device, and IP over one) or "other"
-  std::optional<NodeId> node;  ///< the nearest node; nothing where the machine does not say, as for virtual ones
+  std::string name;  ///< "eth0", "mlx5_0"
+  std::string kind;  ///< "ethernet", "infiniband" (any verbs device, and IP over one) or "other"
+  std::optional<NodeId>
+      node;  ///< the nearest node; nothing where the machine does not say, as for virtual ones
 };
 
 /// A snapshot; copies share it. Safe to read from any thread.

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""holdfast_run_test.py HOLDFAST_RUN LAUNCH_PROBE: what holdfast-run promises on its command line."""
+
+import os
+import pathlib
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+RUN, PROBE = "", ""
+LIMIT_S = 60  # far above what any test takes
+
+# Used as ssh is: a host, then one command for a shell, in another directory and without our environment.
+AGENT = """#!/bin/sh
+host=$1; shift
+[ "$host" = unreachable ] && { echo "no route to $host" >&2; exit 255; }
+cd / && exec env -i PATH=/usr/bin:/bin TEST_HOST="$host" sh -c "$*"
+"""
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+class HoldfastRun(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="holdfast run's test ")  # to be quoted everywhere
+        self.addCleanup(temporary.cleanup)
+        self.directory = pathlib.Path(temporary.name)
+        self.rendezvous = self.directory / "meet"
+        self.rendezvous.mkdir()
+        self.agent = tempfile.NamedTemporaryFile("w", suffix=".sh", delete=False)
+        self.addCleanup(os.unlink, self.agent.name)
+        self.agent.write(AGENT)
+        self.agent.close()
+        os.chmod(self.agent.name, 0o755)
+
+    def start(self, *words, **options):
+        return subprocess.Popen([RUN, "--rendezvous", str(self.rendezvous), *words], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.directory, **options)
+
+    def run_it(self, *words, **options):
+        with self.start(*words, **options) as process:
+            process.out, process.err = process.communicate(timeout=LIMIT_S)
+        self.assertEqual(os.listdir(self.rendezvous), [], "a rendezvous directory was left behind")
+        return process
+
+    def hosts(self, *hosts):
+        return ["--hosts", ",".join(hosts), "--agent", self.agent.name]
+
+    def wait_for(self, condition, what):
+        until = time.monotonic() + LIMIT_S
+        while not condition():
+            self.assertLess(time.monotonic(), until, what)
+            time.sleep(0.01)
+
+    def pids(self, process, count):
+        """The process numbers that ranks print, in lines of their own."""
+        return [int(process.stdout.readline().split()[-1]) for _ in range(count)]
+
+    def test_lines_are_whole_prefixed_and_apart(self):
+        done = self.run_it("-n", "3", "sh", "-c", 'echo "out  $HOLDFAST_RANK"; echo err >&2; printf "no end"')
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(sorted(done.out.splitlines()),
+                         sorted(f"[{r}] {t}" for r in range(3) for t in (f"out  {r}", "no end")))
+        self.assertEqual(sorted(done.err.splitlines()), ["[0] err", "[1] err", "[2] err"])
+
+    def test_much_output_at_once_is_not_mixed(self):
+        script = "i=0; while [ $i -lt 2000 ]; do echo $HOLDFAST_RANK$HOLDFAST_RANK$HOLDFAST_RANK $i; i=$((i+1)); done"
+        done = self.run_it("-n", "4", "sh", "-c", script)
+        for rank in range(4):
+            mine = [line for line in done.out.splitlines() if line.startswith(f"[{rank}] ")]
+            self.assertEqual(mine, [f"[{rank}] {str(rank) * 3} {i}" for i in range(2000)])
+        self.assertEqual(len(done.out.splitlines()), 8000)
+
+    def test_no_prefix(self):
+        self.assertEqual(self.run_it("-n", "1", "--no-prefix", "echo", "-n", "--ranks", "x y").out, "--ranks x y\n")
+
+    def test_ranks_have_their_environment_and_no_input(self):
+        script = 'echo $HOLDFAST_RANK/$HOLDFAST_SIZE $IPATH_NO_BACKTRACE $(stat -c %a "$HOLDFAST_RENDEZVOUS"); cat'
+        done = self.run_it("-n", "2", "--no-prefix", "sh", "-c", script)
+        self.assertEqual(sorted(done.out.splitlines()), ["0/2 1 700", "1/2 1 700"])
+
+    def test_one_failure_ends_the_others_and_gives_the_code(self):
+        done = self.run_it("-n", "3", "sh", "-c", '[ $HOLDFAST_RANK = 1 ] && exit 3; exec sleep 1000')
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("rank 1 returned 3", done.err)
+
+    def test_keep_going_returns_the_worst_code(self):
+        script = '[ $HOLDFAST_RANK = 0 ] && exit 3; [ $HOLDFAST_RANK = 1 ] && kill -9 $$; echo fine'
+        done = self.run_it("-n", "3", "--keep-going", "sh", "-c", script)
+        self.assertEqual((done.returncode, done.out), (128 + 9, "[2] fine\n"))
+
+    def test_timeout_kills_those_that_ignore_being_asked(self):
+        for where in ([], self.hosts("a")):
+            done = self.run_it("-n", "2", "--timeout", "0.5", "--grace", "0.5", *where, "sh", "-c",
+                               'trap "" TERM; sleep 1000 & wait; sleep 1000')
+            self.assertEqual(done.returncode, 124)
+
+    def test_signals_reach_the_ranks_here_and_elsewhere(self):
+        script = ("trap 'echo usr; kill $p' USR1; trap 'echo term; kill $p; exit 7' TERM;"
+                  " sleep 1000 & p=$!; echo ready; wait; sleep 1000 & p=$!; wait")
+        for where in ([], self.hosts("a", "b")):
+            with self.subTest(where=where), self.start("-n", "2", *where, "sh", "-c", script) as process:
+                for word in ("ready", "usr", "term"):
+                    if word != "ready":
+                        process.send_signal(signal.SIGUSR1 if word == "usr" else signal.SIGTERM)
+                    self.assertEqual(sorted(process.stdout.readline() for _ in range(2)),
+                                     [f"[0] {word}\n", f"[1] {word}\n"])
+                process.communicate(timeout=LIMIT_S)
+                self.assertEqual(process.returncode, 128 + signal.SIGTERM)
+
+    def test_what_ranks_leave_behind_is_ended(self):
+        process = self.run_it("-n", "1", "sh", "-c", "sleep 1000 & echo $!")
+        self.wait_for(lambda: not is_alive(int(process.out.split()[-1])), "the rank's child lives on")
+
+    def test_a_killed_run_leaves_nothing(self):
+        for where in ([], self.hosts("a", "b")):
+            with self.subTest(where=where), self.start("-n", "2", *where, "sh", "-c",
+                                                       'echo $$; sleep 1000 & echo $!; wait') as process:
+                pids = self.pids(process, 4)
+                self.assertTrue(all(map(is_alive, pids)))
+                process.kill()
+                process.wait()
+                self.wait_for(lambda p=pids: not any(map(is_alive, p)), "ranks outlive a killed holdfast-run")
+                self.wait_for(lambda: os.listdir(self.rendezvous) == [], "its rendezvous directory is left")
+
+    def test_the_next_start_removes_what_killed_runs_left(self):
+        stale = self.rendezvous / f"holdfast-run.{os.geteuid()}.{os.uname().nodename}.abcdef"
+        stale.mkdir()
+        (stale / "run.lock").touch()
+        other = self.rendezvous / "other"
+        other.mkdir()
+        with self.start("-n", "1", "sh", "-c", "echo ready; exec sleep 1000") as running:
+            running.stdout.readline()
+            alive = [name for name in os.listdir(self.rendezvous) if name not in ("other", stale.name)]
+            self.assertEqual(len(alive), 1)
+            subprocess.run([RUN, "-n", "1", "--rendezvous", str(self.rendezvous), "true"], check=True)
+            self.assertEqual(sorted(os.listdir(self.rendezvous)), sorted(["other", *alive]))
+            running.terminate()
+            running.communicate(timeout=LIMIT_S)
+        other.rmdir()
+
+    def test_ranks_on_hosts_meet(self):
+        done = self.run_it("-n", "4", *self.hosts("a", "b"), PROBE, "--rounds", "2")
+        self.assertEqual(done.returncode, 0, done.err)
+        self.assertEqual(done.out.count(" of 4 by rendezvous"), 4, done.out)
+
+    def test_placement_quoting_directory_and_exports(self):
+        words = ["printf", "%s|", "a b", "it's", '"$HOME"', "*", "", "back\\slash"]
+        script = f'echo $TEST_HOST "$TEST_EXPORT" "$(pwd)"; {shlex.join(words)}'
+        for place, expected in (("block", "aabb"), ("round-robin", "abab")):
+            done = self.run_it("-n", "4", "--place", place, "-x", "TEST_EXPORT", *self.hosts("a", "b"), "sh", "-c", script,
+                               env=dict(os.environ, TEST_EXPORT="it's; exported"))
+            lines = sorted(done.out.splitlines())
+            for rank, host in enumerate(expected):
+                self.assertIn(f"[{rank}] {host} it's; exported {self.directory}", lines)
+                self.assertIn(f"[{rank}] " + "".join(w + "|" for w in words[2:]), lines)
+
+    def test_an_unreachable_host_is_named(self):
+        done = self.run_it("-n", "2", *self.hosts("a", "unreachable"), "sleep", "1000")
+        self.assertEqual(done.returncode, 255)
+        self.assertIn("rank 1 on unreachable", done.err)
+
+    def test_programs_that_cannot_be_started(self):
+        plain = self.directory / "plain"
+        plain.write_text("text")
+        plain.chmod(stat.S_IRUSR)
+        for where in ([], self.hosts("a")):
+            self.assertEqual(self.run_it("-n", "2", *where, "./no-such-program").returncode, 127)
+            self.assertEqual(self.run_it("-n", "2", *where, "./plain").returncode, 126)
+        done = self.run_it("-n", "2", "--hosts", "a", "--agent", "no-such-agent", "true")
+        self.assertEqual(done.returncode, 127)
+        self.assertIn("--agent", done.err)
+
+    def test_wrong_usage_is_refused_before_anything_starts(self):
+        for words in (["true"], ["-n", "0", "true"], ["-n", "-3", "true"], ["-n", "x", "true"], ["-n", "1"],
+                      ["-n", "99999999999999999999", "true"], ["-n", "1000000", "true"], ["-n", "1", "--nonsense", "true"],
+                      ["-n", "1", "--hosts", "-oProxyCommand=x", "true"], ["-n", "1", "--hosts", ",", "true"],
+                      ["-n", "1", "--place", "x", "true"], ["-n", "1", "--timeout", "-1", "true"]):
+            done = self.run_it(*words)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertTrue(done.err, words)
+
+    def test_a_misspelt_variable_is_told_once(self):
+        done = self.run_it("-n", "3", "true", env=dict(os.environ, HOLDFAST_ARENAS="1"))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.err.count("did you mean HOLDFAST_ARENA"), 1)
+
+    def test_a_closed_output_ends_the_job(self):
+        with self.start("-n", "2", "sh", "-c", "while :; do echo line; done") as process:
+            process.stdout.readline()
+            process.stdout.close()
+            self.assertEqual(process.wait(LIMIT_S), 128 + signal.SIGPIPE)
+
+
+if __name__ == "__main__":
+    RUN, PROBE = sys.argv[1:3]
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
