@@ -17,6 +17,8 @@
 
 #include "bench/measure.h"
 #include "bench/peer.h"
+#include "holdfast/numa/arena.h"
+#include "holdfast/numa/topology.h"
 
 namespace holdfast::bench {
 namespace {
@@ -30,34 +32,38 @@ constexpr std::size_t kMostRefused = 10;
 
 constexpr ObjectId kFirst{0x5851f42d4c957f2d, 1};
 
-struct Unmap {
-  std::size_t bytes = 0;
-  void operator()(void* memory) const noexcept { ::munmap(memory, bytes); }
-};
-using Memory = std::unique_ptr<void, Unmap>;
+using Memory = std::shared_ptr<void>;
 
-/// Zeroed, on huge pages where there are some: what a large arena lies on.
-Result<Memory> zeroed(std::size_t bytes) {
+/// Zeroed, on transparent huge pages where there are some.
+Result<Memory> plain_memory(std::size_t bytes) {
   void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return fail_errno(errno, "bench_catalogue", "mmap");
   ::madvise(memory, bytes, MADV_HUGEPAGE);
-  return Memory(memory, Unmap{bytes});
+  return Memory(memory, [bytes](void* mapped) { ::munmap(mapped, bytes); });
 }
 
-/// The limit: lines in a random cycle, so that each look-up's first line is unpredictable; the second depends
-/// on it.
+/// Zeroed, on the pages that a store's arena gets here.
+Result<Memory> arena_memory(std::size_t bytes) {
+  HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
+  numa::ArenaOptions options;
+  options.bytes = bytes;
+  options.nodes = {topology.nearest_with_memory(topology.current_node()).front()};  // one segment
+  HOLDFAST_TRY(std::shared_ptr<numa::Arena> arena, numa::Arena::create(topology, options));
+  arena->wait_prefaulted();
+  return Memory(arena, arena->segments().front().base);
+}
+
+/// The limit: each look-up's first line is random, and says where the second is.
 class TwoLines {
  public:
-  static Result<std::shared_ptr<TwoLines>> create(std::size_t bytes) {
-    HOLDFAST_TRY(Memory memory, zeroed(bytes));
-    return std::shared_ptr<TwoLines>(new TwoLines(std::move(memory), bytes / sizeof(Line)));
+  TwoLines(Memory memory, std::size_t bytes) : memory_(std::move(memory)), count_(bytes / sizeof(Line)) {
+    lines_ = static_cast<Line*>(memory_.get());
+    for (std::size_t i = 0; i < count_; ++i) lines_[i].next = random_() % count_;
   }
 
   double time_lookup() {
     const Stopwatch watch;
     for (int i = 0; i < kOperations; ++i) {
-      // The key, and so the first line, is known beforehand, as it is for who looks up; what the line says is
-      // not.
       const Line& first = lines_[random_() % count_];
       benchmark::DoNotOptimize(lines_[first.next].next);
     }
@@ -68,11 +74,6 @@ class TwoLines {
   struct alignas(kCacheLine) Line {
     std::uint64_t next = 0;
   };
-  TwoLines(Memory memory, std::size_t count) : memory_(std::move(memory)), count_(count) {
-    lines_ = static_cast<Line*>(memory_.get());
-    for (std::size_t i = 0; i < count_; ++i) lines_[i].next = random_() % count_;
-  }
-
   Memory memory_;
   Line* lines_ = nullptr;
   std::size_t count_;
@@ -90,7 +91,7 @@ struct Table {
 /// As full as an arena's catalogue with the entries it was made for: 80 %.
 Result<std::shared_ptr<Table>> fill_table() {
   const CatalogueGeometry geometry = CatalogueGeometry::for_entries(kEntries);
-  HOLDFAST_TRY(Memory memory, zeroed(geometry.bytes()));
+  HOLDFAST_TRY(Memory memory, plain_memory(geometry.bytes()));
   auto* const buckets = static_cast<CatalogueBucket*>(memory.get());
   CatalogueWriter writer(buckets, geometry);
   auto table = std::make_shared<Table>();
@@ -112,7 +113,8 @@ Result<std::shared_ptr<Table>> fill_table() {
 
 Result<Case> find_in_table() {
   HOLDFAST_TRY(const auto table, fill_table());
-  HOLDFAST_TRY(const auto limit, TwoLines::create(table->bytes));
+  HOLDFAST_TRY(Memory memory, plain_memory(table->bytes));
+  const auto limit = std::make_shared<TwoLines>(std::move(memory), table->bytes);
   auto random = std::make_shared<std::mt19937_64>(11);
   return Case{
       [=] { return limit->time_lookup(); },
@@ -155,7 +157,9 @@ Status fill_store() {
 
 Result<Case> get_from_store() {
   HOLDFAST_DO(fill_store());
-  HOLDFAST_TRY(const auto limit, TwoLines::create(CatalogueGeometry::for_entries(kEntries).bytes()));
+  const std::uint64_t bytes = CatalogueGeometry::for_entries(kEntries).bytes();
+  HOLDFAST_TRY(Memory memory, arena_memory(bytes));
+  const auto limit = std::make_shared<TwoLines>(std::move(memory), bytes);
   auto at = std::make_shared<std::size_t>(0);
   return Case{[=] { return limit->time_lookup(); },
               [=]() -> Result<double> {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <vector>
 
 #include "cli/bench/programs.h"
@@ -24,19 +25,22 @@ std::vector<std::string> arguments_for(const BenchOptions& options) {
   return arguments;
 }
 
-/// The names of the program's cases that the filter lets through, a line each.
-Result<std::string> list_cases(const std::filesystem::path& program, const BenchOptions& options) {
+/// The names of the program's cases that the filter lets through.
+Result<std::vector<std::string>> list_cases(const std::filesystem::path& program,
+                                            const BenchOptions& options) {
   std::vector<std::string> arguments = arguments_for(options);
   arguments.emplace_back("--benchmark_list_tests=true");
-  HOLDFAST_TRY(std::string names, run_program(program, arguments));
-  // What Google Benchmark says where none matches is no name.
-  return names.starts_with("Failed to match") ? std::string() : names;
+  HOLDFAST_TRY(const std::string output, run_program(program, arguments, Chatter::dropped));
+  std::vector<std::string> names;
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) names.push_back(plain_name(line));
+  return names;
 }
 
 Result<std::vector<BenchResult>> measure(const std::filesystem::path& program, const BenchOptions& options) {
   std::vector<std::string> arguments = arguments_for(options);
   arguments.emplace_back("--benchmark_format=json");
-  HOLDFAST_TRY(const std::string output, run_program(program, arguments));
+  HOLDFAST_TRY(const std::string output, run_program(program, arguments, Chatter::shown));
   return parse_results(output);
 }
 
@@ -51,10 +55,10 @@ Status write_json(const std::string& file, const std::vector<BenchResult>& resul
 /// What ran of a program goes to `results`.
 Status run_one(const std::filesystem::path& program, const BenchOptions& options,
                std::vector<BenchResult>& results) {
-  HOLDFAST_TRY(const std::string names, list_cases(program, options));
+  HOLDFAST_TRY(const std::vector<std::string> names, list_cases(program, options));
   if (names.empty()) return {};
   if (options.list) {
-    std::fputs(names.c_str(), stdout);
+    for (const std::string& name : names) std::puts(name.c_str());
     return {};
   }
   std::fprintf(stderr, "%s ...\n", program.filename().c_str());

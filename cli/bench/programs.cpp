@@ -63,7 +63,8 @@ Result<std::vector<fs::path>> find_bench_programs() {
                   folders[0].string(), folders[1].string(), folders[2].string()));
 }
 
-Result<std::string> run_program(const fs::path& program, const std::vector<std::string>& arguments) {
+Result<std::string> run_program(const fs::path& program, const std::vector<std::string>& arguments,
+                                Chatter chatter) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, kOperation, "pipe");
   const File from_child(ends[0]);
@@ -77,6 +78,8 @@ Result<std::string> run_program(const fs::path& program, const std::vector<std::
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, to_parent.get(), STDOUT_FILENO);
+  if (chatter == Chatter::dropped)
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   pid_t child = -1;
   const int rc = ::posix_spawn(&child, program.c_str(), &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);

@@ -20,12 +20,6 @@ bool counts(const json& entry) {
   return entry.value("run_type", "") != "aggregate" || entry.value("aggregate_name", "") == "median";
 }
 
-/// "get_remote/8/iterations:15/repeats:5/manual_time" without what says how it was run.
-std::string plain_name(const json& entry) {
-  const std::string name = entry.value("run_name", entry.value("name", ""));
-  return name.substr(0, name.find("/iterations:"));
-}
-
 double nanoseconds_in(const std::string& unit) {
   if (unit == "us") return 1e3;
   if (unit == "ms") return 1e6;
@@ -34,7 +28,7 @@ double nanoseconds_in(const std::string& unit) {
 
 BenchResult read_entry(const json& entry) {
   BenchResult result;
-  result.what = plain_name(entry);
+  result.what = plain_name(entry.value("run_name", entry.value("name", "")));
   if (entry.value("error_occurred", false)) {
     result.error = entry.value("error_message", "failed without a message");
     return result;
@@ -90,6 +84,13 @@ std::optional<bool> BenchResult::reached() const {
   if (goal_kind.empty() || !error.empty()) return std::nullopt;
   if (goal_kind == "goal_ns_at_most") return measured <= goal;
   return goal_kind == "goal_ratio_at_most" ? ratio <= goal : ratio >= goal;
+}
+
+std::string plain_name(const std::string& name) {
+  std::size_t end = name.size();
+  for (const std::string_view suffix : {"/iterations:", "/manual_time"})
+    end = std::min(end, name.find(suffix));
+  return name.substr(0, end);
 }
 
 Result<std::vector<BenchResult>> parse_results(const std::string& text) {

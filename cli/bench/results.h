@@ -30,6 +30,9 @@ struct BenchResult {
   std::optional<bool> reached() const;
 };
 
+/// "get_remote/8" of "get_remote/8/iterations:15/manual_time": without how it is run.
+std::string plain_name(const std::string& name);
+
 /// The results in the JSON output of one program (Google Benchmark 1.7): medians of repetitions, or the only
 /// repetition. Errors: invalid (not such an output).
 Result<std::vector<BenchResult>> parse_results(const std::string& json);
