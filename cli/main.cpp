@@ -3,15 +3,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/bench/bench_command.h"
 #include "cli/doctor/doctor_command.h"
 #include "cli/help.h"
 #include "cli/topology/topology_command.h"
 #include "holdfast/version.h"
-
-#if __has_include("cli/bench/bench_command.h")
-#include "cli/bench/bench_command.h"
-#define HOLDFAST_BENCH_COMMAND 1
-#endif
 
 namespace {
 
@@ -30,9 +26,7 @@ int main(int argc, char** argv) {
       "--version", fmt::format("holdfast {} (protocol {})", holdfast::version(), holdfast::kProtocolVersion));
   add_topology_command(app, exit_code);
   add_doctor_command(app, exit_code);
-#ifdef HOLDFAST_BENCH_COMMAND
   add_bench_command(app, exit_code);
-#endif
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
