@@ -13,7 +13,7 @@ die() {
 }
 
 # Compilers that may run at once: one a core this process may use, and one for every 1.5 GiB of memory.
-jobs() {
+parallel_jobs() {
   local cores memory_kib
   cores=$(nproc)
   memory_kib=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
@@ -42,6 +42,6 @@ build() {
   shift
   local targets=()
   (($# == 0)) || targets=(--target "$@")
-  cmake --build "build/$preset" --parallel "$(jobs)" "${targets[@]}"
+  cmake --build "build/$preset" --parallel "$(parallel_jobs)" "${targets[@]}"
 }
 mkdir -p build
