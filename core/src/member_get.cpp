@@ -169,8 +169,10 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   lane->run([&](Channel& channel) {
     for (std::size_t i = 0; i < entries.size(); ++i)
       spawn(find_object(job_, channel, entries[i].owner, entries[i].id, true, deadline),
-            [progress, i](const Result<Entry>& found) {
-              const bool pending = !found && found.error().code == Code::timed_out;
+            [progress, i, deadline, &clock = job_.clock](const Result<Entry>& found) {
+              // At the deadline "not there" may mean "not sealed yet": nobody had time to ask the owner.
+              const bool pending = !found && (found.error().code == Code::timed_out ||
+                                              (found.error().code == Code::not_found && deadline.passed(clock)));
               progress->ready[i] = !pending;
               progress->count += pending ? 0 : 1;
             });
