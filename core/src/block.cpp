@@ -26,8 +26,9 @@ const std::uint64_t* table_of(const std::byte* block) noexcept {
   return reinterpret_cast<const std::uint64_t*>(block + kBlockHeaderBytes);
 }
 
-std::uint64_t header_checksum(const std::byte* block, std::uint64_t table_bytes) noexcept {
-  const std::uint64_t sum = checksum({block, offsetof(BlockHeader, checksum)});
+/// Of a header, wherever it was copied to, and the table that follows it in its block.
+std::uint64_t header_checksum(const BlockHeader& header, const std::byte* block, std::uint64_t table_bytes) noexcept {
+  const std::uint64_t sum = checksum(std::as_bytes(std::span(&header, 1)).first(offsetof(BlockHeader, checksum)));
   return table_bytes == 0 ? sum : checksum({block + kBlockHeaderBytes, table_bytes}, sum);
 }
 
@@ -93,9 +94,8 @@ void write_header(std::byte* block, const BlockIdentity& identity, std::uint64_t
   header.size = identity.layout.size;
   header.chunk_bytes = static_cast<std::uint32_t>(identity.layout.chunk_bytes());
   header.flags = identity.layout.flags;
+  header.checksum = header_checksum(header, block, identity.layout.table_bytes());
   std::memcpy(block, &header, sizeof header);
-  const std::uint64_t sum = header_checksum(block, identity.layout.table_bytes());
-  std::memcpy(block + offsetof(BlockHeader, checksum), &sum, sizeof sum);
 }
 
 void spoil_header(std::byte* block) noexcept {
@@ -104,14 +104,17 @@ void spoil_header(std::byte* block) noexcept {
 }
 
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
+  // A copy, its first word read atomically: the owner may spoil it meanwhile, also of a block that is pinned.
   BlockHeader header;
-  std::memcpy(&header, block, sizeof header);
+  auto* const first = reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(block));
+  header.magic = std::atomic_ref<std::uint64_t>(*first).load(std::memory_order_acquire);
+  std::memcpy(&header.id_high, block + offsetof(BlockHeader, id_high), sizeof header - offsetof(BlockHeader, id_high));
   const bool is_it = header.magic == BlockHeader::kMagic && header.id_high == expected.id.high &&
                      header.id_low == expected.id.low;
   if (!is_it) return HeaderCheck::other;
   const bool fits = header.incarnation == expected.incarnation && header.size == expected.layout.size &&
                     header.flags == expected.layout.flags && header.chunk_bytes == expected.layout.chunk_bytes() &&
-                    header.checksum == header_checksum(block, expected.layout.table_bytes());
+                    header.checksum == header_checksum(header, block, expected.layout.table_bytes());
   return fits ? HeaderCheck::good : HeaderCheck::damaged;
 }
 
