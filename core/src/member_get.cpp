@@ -30,10 +30,14 @@ class ReadyPin final : public detail::OpValue<Pin> {
   Result<Pin> pin_;
 };
 
+bool waits(const GetOptions& options, Duration timeout) {
+  return options.missing == GetOptions::Missing::wait && timeout > Duration::zero();
+}
+
 }  // namespace
 
-Want Member::want(const GetOptions& options, const std::optional<ByteRange>& range) const {
-  return {range, options.verify.value_or(job_.options.verify), options.missing == GetOptions::Missing::wait};
+Want Member::want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range) const {
+  return {range, options.verify.value_or(job_.options.verify), waits(options, timeout)};
 }
 
 Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& range, Duration timeout,
@@ -42,13 +46,13 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, range)));
+      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, timeout, range)));
       if (pin) return std::move(*pin);
     }
   }
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<Pin>(bytes_expected(target, range), [&](Channel& channel, auto done) {
-    spawn(get_pin(job_, channel, target, want(options, range), deadline), done);
+    spawn(get_pin(job_, channel, target, want(options, timeout, range), deadline), done);
   });
 }
 
@@ -56,7 +60,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      auto pin = get_local(job_, *view, entry->id, want(options));
+      auto pin = get_local(job_, *view, entry->id, want(options, options.timeout));
       if (!pin) return std::make_shared<ReadyPin>(tl::unexpected(std::move(pin).error()));
       if (*pin) return std::make_shared<ReadyPin>(std::move(**pin));
     }
@@ -66,7 +70,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   auto op = std::make_shared<LaneOp<Pin>>(shared_from_this(), **lane, spin_for(bytes_expected(target, {})));
   const Deadline deadline = Deadline::after(job_.clock, options.timeout);
   (*lane)->run([&](Channel& channel) {
-    spawn(get_pin(job_, channel, target, want(options), deadline),
+    spawn(get_pin(job_, channel, target, want(options, options.timeout), deadline),
           [op](Result<Pin> pin) { op->finish(std::move(pin)); });
   });
   return op;
@@ -79,7 +83,7 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
                 fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(), entry.layout.size));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
-    spawn(get_copy(job_, channel, entry, want(options), buffer, deadline), done);
+    spawn(get_copy(job_, channel, entry, want(options, timeout), buffer, deadline), done);
   });
 }
 
@@ -95,7 +99,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
     } else if (*view == nullptr) {
       remote[entries[i].owner].push_back(i);
     } else {
-      auto pin = get_local(job_, **view, entries[i].id, want(options));
+      auto pin = get_local(job_, **view, entries[i].id, want(options, timeout));
       if (!pin) found[i] = tl::unexpected(std::move(pin).error());
       if (pin && *pin) found[i] = std::move(**pin);
     }
@@ -112,7 +116,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
           batch.push_back(entries[i]);
           bytes += entries[i].layout.size;
         }
-        spawn(get_batch(job_, channel, owner, std::move(batch), want(options), deadline),
+        spawn(get_batch(job_, channel, owner, std::move(batch), want(options, timeout), deadline),
               [&found, &outstanding, &places = indices](std::vector<Result<Pin>> results) {
                 for (std::size_t k = 0; k < results.size(); ++k) found[places[k]] = std::move(results[k]);
                 --outstanding;
@@ -124,11 +128,11 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
   std::vector<Result<Pin>> pins;
   pins.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    // What is left was not in a mapped catalogue: not sealed yet, or erased.
+    // What is left was not in a mapped catalogue: not sealed yet, or erased. Time that is up is not a timeout of zero.
     if (found[i])
       pins.push_back(std::move(*found[i]));
     else
-      pins.push_back(get(entries[i], {}, deadline.left(job_.clock), options));
+      pins.push_back(get(entries[i], {}, std::max(deadline.left(job_.clock), std::min(timeout, Duration(1))), options));
   }
   return pins;
 }
@@ -169,10 +173,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   lane->run([&](Channel& channel) {
     for (std::size_t i = 0; i < entries.size(); ++i)
       spawn(find_object(job_, channel, entries[i].owner, entries[i].id, true, deadline),
-            [progress, i, deadline, &clock = job_.clock](const Result<Entry>& found) {
-              // At the deadline "not there" may mean "not sealed yet": nobody had time to ask the owner.
-              const bool pending = !found && (found.error().code == Code::timed_out ||
-                                              (found.error().code == Code::not_found && deadline.passed(clock)));
+            [progress, i](const Result<Entry>& found) {
+              const bool pending = !found && found.error().code == Code::timed_out;
               progress->ready[i] = !pending;
               progress->count += pending ? 0 : 1;
             });
@@ -187,9 +189,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
 
 Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOptions& options) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  const bool wait = options.missing == GetOptions::Missing::wait;
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
-    spawn(resolve(job_, channel, name, wait, deadline), done);
+    spawn(resolve(job_, channel, name, waits(options, timeout), deadline), done);
   }));
   return make_ref(entry);
 }
