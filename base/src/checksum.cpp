@@ -8,7 +8,8 @@ namespace {
 
 const ChecksumKernel& choose() noexcept {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") != 0 && avx2_checksum_kernel() != nullptr) return *avx2_checksum_kernel();
+  if (__builtin_cpu_supports("avx2") != 0 && avx2_checksum_kernel() != nullptr)
+    return *avx2_checksum_kernel();
 #endif
   return kKernel;
 }

@@ -23,7 +23,8 @@ Result<std::thread> start_thread(const std::string& name, std::function<void()> 
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!thread.joinable())
     return fail(Code::system, "start_thread",
-                "no thread could be started: " + refused + "; raise the limit on processes (ulimit -u, cgroup pids.max)");
+                "no thread could be started: " + refused +
+                    "; raise the limit on processes (ulimit -u, cgroup pids.max)");
   pthread_setname_np(thread.native_handle(), name.substr(0, 15).c_str());
   return thread;
 }

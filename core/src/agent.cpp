@@ -1,8 +1,8 @@
 #include "src/agent.h"
 
-#include <chrono>
-
 #include <fmt/format.h>
+
+#include <chrono>
 
 #include "holdfast/base/log.h"
 #include "holdfast/base/thread.h"
@@ -53,7 +53,8 @@ void Agent::serve() {
   // Where exposing takes time, the others wait for the keys, not Store::open.
   for (std::size_t segment = regions_.size(); segment < job_.memory->arena().segments().size(); ++segment)
     if (const Status exposed = expose_segment(segment); !exposed) {
-      log(LogLevel::error, fmt::format("members on other hosts cannot read this one: {}", exposed.error().message()));
+      log(LogLevel::error,
+          fmt::format("members on other hosts cannot read this one: {}", exposed.error().message()));
       break;
     }
 
@@ -78,7 +79,8 @@ void Agent::serve() {
     received_.store(channel_->messages_received(), std::memory_order_relaxed);
   }
   const Deadline flushed = Deadline::after(job_.clock, kFlushTimeout);
-  while (channel_->sends_in_flight() != 0 && !flushed.passed(job_.clock)) channel_->drive(flushed, Duration::zero());
+  while (channel_->sends_in_flight() != 0 && !flushed.passed(job_.clock))
+    channel_->drive(flushed, Duration::zero());
 }
 
 Status Agent::expose_segment(std::size_t index) {
@@ -104,10 +106,13 @@ void Agent::refuse(const MessageHeader& message, const Error& error) {
 void Agent::handle(const MessageHeader& message) {
   served_.fetch_add(1, std::memory_order_relaxed);
   switch (message.type) {
-    case MessageType::publish: return publish(message);
-    case MessageType::unpublish: return unpublish(message);
+    case MessageType::publish:
+      return publish(message);
+    case MessageType::unpublish:
+      return unpublish(message);
     case MessageType::await_name:
-    case MessageType::await_object: return await(message);
+    case MessageType::await_object:
+      return await(message);
     case MessageType::give_up: {
       WireReader in(message.body);
       const Key key = get_key(in);
@@ -115,11 +120,15 @@ void Agent::handle(const MessageHeader& message) {
       if (in.ok()) job_.holdings->give_up(key, {{message.reply_to.begin(), message.reply_to.end()}, request});
       return;
     }
-    case MessageType::erase: return erase(message);
-    case MessageType::keys: return keys(message);
-    case MessageType::arrive: return arrive(message);
+    case MessageType::erase:
+      return erase(message);
+    case MessageType::keys:
+      return keys(message);
+    case MessageType::arrive:
+      return arrive(message);
     case MessageType::ping:
-    case MessageType::reply: return;
+    case MessageType::reply:
+      return;
   }
 }
 
@@ -130,7 +139,8 @@ void Agent::publish(const MessageHeader& message) {
   const bool sound = in.ok() && key.kind == Key::Kind::name && entry.owner.value == message.from &&
                      entry.owner.value < job_.peers->size() && BlockLayout::flags_valid(entry.layout.flags) &&
                      entry.layout.size <= kMaxPayloadBytes;
-  if (!sound) return refuse(message, {Code::invalid, "Store::put", "the request to publish a name makes no sense"});
+  if (!sound)
+    return refuse(message, {Code::invalid, "Store::put", "the request to publish a name makes no sense"});
   auto published = job_.holdings->publish(key, entry);
   if (!published) return refuse(message, published.error());
   WireWriter body;
@@ -177,7 +187,8 @@ void Agent::erase(const MessageHeader& message) {
   ObjectId id;
   id.high = in.get<std::uint64_t>();
   id.low = in.get<std::uint64_t>();
-  if (!in.ok()) return refuse(message, {Code::invalid, "Store::erase", "the request to erase makes no sense"});
+  if (!in.ok())
+    return refuse(message, {Code::invalid, "Store::erase", "the request to erase makes no sense"});
   const auto erased = job_.holdings->erase(id);
   if (!erased) return refuse(message, erased.error());
   if (erased->awaiting_unpin) collect_later();
@@ -201,8 +212,9 @@ void Agent::keys(const MessageHeader& message) {
     body.put(region.memory.bytes);
     return channel_->reply(message, body.bytes());
   }
-  refuse(message, {Code::denied, "Store::get",
-                   "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
+  refuse(message,
+         {Code::denied, "Store::get",
+          "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
 }
 
 void Agent::arrive(const MessageHeader& message) {

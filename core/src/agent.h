@@ -20,9 +20,8 @@ namespace holdfast {
 
 class Agent {
  public:
-  /// `channel` is on the endpoint whose address stands in this member's card; `regions` are what has been exposed
-  /// on it. What is not yet is exposed here, beside serving.
-  /// Errors: system (no thread).
+  /// `channel` is on the endpoint whose address stands in this member's card; `regions` are what has been
+  /// exposed on it. What is not yet is exposed here, beside serving. Errors: system (no thread).
   static Result<std::unique_ptr<Agent>> start(Job& job, std::unique_ptr<Channel> channel,
                                               std::vector<RegionKey> regions);
   ~Agent();  ///< answers are handed to the network first, for a bounded time

@@ -11,10 +11,6 @@
 namespace holdfast {
 namespace {
 
-// A chunk is what a range get reads at least, and stays in cache between copy and checksum.
-constexpr std::uint64_t kSmallestChunk = 64 * 1024;
-// Larger objects have larger chunks, so that the table, which travels with the header, stays below 512 KiB.
-constexpr std::uint64_t kMostChunks = 65536;
 // Alignments a payload may have: a cache line to a huge page.
 constexpr std::uint32_t kLeastAlignmentLog = 6;
 constexpr std::uint32_t kMostAlignmentLog = 21;
@@ -26,10 +22,16 @@ const std::uint64_t* table_of(const std::byte* block) noexcept {
   return reinterpret_cast<const std::uint64_t*>(block + kBlockHeaderBytes);
 }
 
-/// Of a header, wherever it was copied to, and the table that follows it in its block.
-std::uint64_t header_checksum(const BlockHeader& header, const std::byte* block, std::uint64_t table_bytes) noexcept {
-  const std::uint64_t sum = checksum(std::as_bytes(std::span(&header, 1)).first(offsetof(BlockHeader, checksum)));
-  return table_bytes == 0 ? sum : checksum({block + kBlockHeaderBytes, table_bytes}, sum);
+// In place of a checksum. One block in 2^64 has it for its own, and is not found.
+constexpr std::uint64_t kSpoiled = 0;
+static_assert(offsetof(BlockHeader, checksum) == 0);
+std::atomic_ref<std::uint64_t> first_word(std::byte* block) noexcept {
+  return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(block));
+}
+
+std::uint64_t header_checksum(const std::byte* block, std::uint64_t table_bytes) noexcept {
+  constexpr std::uint64_t kCoveredFrom = offsetof(BlockHeader, magic);
+  return checksum({block + kCoveredFrom, kBlockHeaderBytes - kCoveredFrom + table_bytes});
 }
 
 }  // namespace
@@ -42,22 +44,6 @@ std::uint32_t BlockLayout::make_flags(bool checksummed, std::uint32_t alignment)
 bool BlockLayout::flags_valid(std::uint32_t flags) noexcept {
   const std::uint32_t log = (flags >> 8) & 0xff;
   return (flags & ~0xff01U) == 0 && log >= kLeastAlignmentLog && log <= kMostAlignmentLog;
-}
-
-std::uint64_t BlockLayout::chunk_bytes() const noexcept {
-  std::uint64_t chunk = kSmallestChunk;
-  while (size > chunk * kMostChunks) chunk *= 2;
-  return chunk;
-}
-
-std::uint64_t BlockLayout::chunks() const noexcept {
-  if (!checksummed()) return 0;
-  const std::uint64_t chunk = chunk_bytes();
-  return (size + chunk - 1) / chunk;
-}
-
-std::uint64_t BlockLayout::payload_offset() const noexcept {
-  return align_up(kBlockHeaderBytes + table_bytes(), alignment());
 }
 
 void fill_block(std::byte* block, const BlockLayout& layout, std::span<const std::byte> from) noexcept {
@@ -94,27 +80,30 @@ void write_header(std::byte* block, const BlockIdentity& identity, std::uint64_t
   header.size = identity.layout.size;
   header.chunk_bytes = static_cast<std::uint32_t>(identity.layout.chunk_bytes());
   header.flags = identity.layout.flags;
-  header.checksum = header_checksum(header, block, identity.layout.table_bytes());
-  std::memcpy(block, &header, sizeof header);
+  constexpr std::size_t kRest = offsetof(BlockHeader, magic);
+  std::memcpy(block + kRest, &header.magic, sizeof header - kRest);
+  first_word(block).store(header_checksum(block, identity.layout.table_bytes()), std::memory_order_release);
 }
 
 void spoil_header(std::byte* block) noexcept {
-  // Atomic, so that a same-host reader that still looks at it sees the old word or the new one.
-  std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(block)).store(0, std::memory_order_release);
+  // Atomic, and only this word, so that a same-host reader that still looks, under a pin, sees the old one or
+  // the new.
+  first_word(block).store(kSpoiled, std::memory_order_release);
 }
 
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
-  // A copy, its first word read atomically: the owner may spoil it meanwhile, also of a block that is pinned.
   BlockHeader header;
-  auto* const first = reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(block));
-  header.magic = std::atomic_ref<std::uint64_t>(*first).load(std::memory_order_acquire);
-  std::memcpy(&header.id_high, block + offsetof(BlockHeader, id_high), sizeof header - offsetof(BlockHeader, id_high));
+  header.checksum = first_word(const_cast<std::byte*>(block)).load(std::memory_order_acquire);
+  if (header.checksum == kSpoiled) return HeaderCheck::other;
+  constexpr std::size_t kRest = offsetof(BlockHeader, magic);
+  std::memcpy(&header.magic, block + kRest, sizeof header - kRest);
   const bool is_it = header.magic == BlockHeader::kMagic && header.id_high == expected.id.high &&
                      header.id_low == expected.id.low;
   if (!is_it) return HeaderCheck::other;
   const bool fits = header.incarnation == expected.incarnation && header.size == expected.layout.size &&
-                    header.flags == expected.layout.flags && header.chunk_bytes == expected.layout.chunk_bytes() &&
-                    header.checksum == header_checksum(header, block, expected.layout.table_bytes());
+                    header.flags == expected.layout.flags &&
+                    header.chunk_bytes == expected.layout.chunk_bytes() &&
+                    header.checksum == header_checksum(block, expected.layout.table_bytes());
   return fits ? HeaderCheck::good : HeaderCheck::damaged;
 }
 

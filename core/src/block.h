@@ -3,15 +3,17 @@
 //
 //   header (64 bytes) | checksum of each chunk (8 bytes each) | padding to the alignment | payload
 //
-// The header's checksum covers the header and the chunk checksums, and they cover the payload. Freeing a block
-// first spoils its header.
+// The header's checksum covers the header and the chunk checksums, and they cover the payload. Freeing a
+// block first spoils its header.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "holdfast/base/result.h"
+#include "holdfast/base/units.h"
 #include "holdfast/object_id.h"
 
 namespace holdfast {
@@ -29,10 +31,21 @@ struct BlockLayout {
 
   bool checksummed() const noexcept { return (flags & kChecksummed) != 0; }
   std::uint64_t alignment() const noexcept { return 1ULL << ((flags >> 8) & 0xff); }
-  std::uint64_t chunk_bytes() const noexcept;
-  std::uint64_t chunks() const noexcept;          ///< 0 where no checksums are kept
+  /// log2 of what one checksum covers. 64 KiB: what a range get reads at least, and small enough to stay in
+  /// cache between copy and checksum; more for objects of over 4 GiB, so that the table stays below 512 KiB.
+  unsigned chunk_log() const noexcept {
+    constexpr unsigned kSmallestLog = 16, kMostChunksLog = 16;
+    const auto bits = static_cast<unsigned>(std::bit_width(size - (size != 0 ? 1 : 0)));
+    return bits <= kSmallestLog + kMostChunksLog ? kSmallestLog : bits - kMostChunksLog;
+  }
+  std::uint64_t chunk_bytes() const noexcept { return 1ULL << chunk_log(); }
+  /// 0 where no checksums are kept.
+  std::uint64_t chunks() const noexcept {
+    return checksummed() ? (size + chunk_bytes() - 1) >> chunk_log() : 0;
+  }
   std::uint64_t table_bytes() const noexcept { return chunks() * sizeof(std::uint64_t); }
-  std::uint64_t payload_offset() const noexcept;  ///< from the block's start
+  /// From the block's start.
+  std::uint64_t payload_offset() const noexcept;
   std::uint64_t block_bytes() const noexcept { return payload_offset() + size; }
   friend bool operator==(const BlockLayout&, const BlockLayout&) = default;
 };
@@ -41,7 +54,9 @@ struct BlockLayout {
 inline constexpr std::uint64_t kMaxPayloadBytes = 1ULL << 46;
 
 struct BlockHeader {
-  static constexpr std::uint64_t kMagic = 0x4b434f4c42464401;  // "\1DFBLOCK": the last byte is the layout's version
+  static constexpr std::uint64_t kMagic =
+      0x4b434f4c42464401;  // "\1DFBLOCK": the last byte is the layout's version
+  std::uint64_t checksum;  ///< of all that follows, the table included: one run of bytes
   std::uint64_t magic;
   std::uint64_t id_high;
   std::uint64_t id_low;
@@ -50,11 +65,14 @@ struct BlockHeader {
   std::uint64_t size;
   std::uint32_t chunk_bytes;
   std::uint32_t flags;
-  std::uint64_t checksum;     ///< of what stands above, then of the table
 };
 static_assert(sizeof(BlockHeader) == 64);
 
 inline constexpr std::uint64_t kBlockHeaderBytes = sizeof(BlockHeader);
+
+inline std::uint64_t BlockLayout::payload_offset() const noexcept {
+  return align_up(kBlockHeaderBytes + table_bytes(), alignment());
+}
 
 /// What a block is expected to be.
 struct BlockIdentity {
@@ -84,7 +102,8 @@ enum class HeaderCheck : std::uint8_t {
 /// Looks at header and table (kBlockHeaderBytes + layout.table_bytes() bytes at `block`).
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept;
 
-/// Compares the payload's chunks first..last (not including last) with the table. `payload` points at chunk `first`.
+/// Compares the payload's chunks first..last (not including last) with the table. `payload` points at chunk
+/// `first`.
 bool check_chunks(const std::byte* block, const BlockLayout& layout, std::uint64_t first, std::uint64_t last,
                   const std::byte* payload) noexcept;
 

@@ -1,11 +1,11 @@
 #include "src/card.h"
 
-#include <fstream>
-#include <unordered_map>
-
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <fstream>
+#include <unordered_map>
 
 #include "holdfast/version.h"
 #include "src/wire.h"
@@ -53,10 +53,12 @@ Result<Card> Card::decode(std::string_view text) {
   Card card;
   card.version = in.get_text();
   if (protocol_version != kProtocolVersion)
-    return fail(Code::unsupported, "Card::decode",
-                fmt::format("the member runs Holdfast {} (protocol {}), this one {} (protocol {}); start all ranks with "
-                            "the same version",
-                            card.version, protocol_version, holdfast::version(), kProtocolVersion));
+    return fail(
+        Code::unsupported, "Card::decode",
+        fmt::format(
+            "the member runs Holdfast {} (protocol {}), this one {} (protocol {}); start all ranks with "
+            "the same version",
+            card.version, protocol_version, holdfast::version(), kProtocolVersion));
   card.provider = in.get_text();
   card.protocol = in.get_text();
   card.host = in.get_text();
@@ -97,15 +99,17 @@ Status check_cards(std::span<const Card> cards) {
   for (std::size_t rank = 0; rank < cards.size(); ++rank) {
     const Card &first = cards.front(), &card = cards[rank];
     if (card.provider != first.provider || card.protocol != first.protocol)
-      return fail(Code::unsupported, "Store::open",
-                  fmt::format("rank 0 on {} uses provider {} ({}), rank {} on {} uses {} ({}); they cannot talk: set "
-                              "HOLDFAST_PROVIDER to one that all hosts have (holdfast doctor lists them)",
-                              first.host_name, first.provider, first.protocol, rank, card.host_name, card.provider,
-                              card.protocol));
+      return fail(
+          Code::unsupported, "Store::open",
+          fmt::format("rank 0 on {} uses provider {} ({}), rank {} on {} uses {} ({}); they cannot talk: set "
+                      "HOLDFAST_PROVIDER to one that all hosts have (holdfast doctor lists them)",
+                      first.host_name, first.provider, first.protocol, rank, card.host_name, card.provider,
+                      card.protocol));
     const auto [other, is_new] = incarnations.emplace(card.incarnation, rank);
     if (!is_new)
-      return fail(Code::invalid, "Store::open",
-                  fmt::format("ranks {} and {} have the same card; was a rank started twice?", other->second, rank));
+      return fail(
+          Code::invalid, "Store::open",
+          fmt::format("ranks {} and {} have the same card; was a rank started twice?", other->second, rank));
   }
   return {};
 }

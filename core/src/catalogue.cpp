@@ -1,12 +1,12 @@
 #include "src/catalogue.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstring>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/checksum.h"
@@ -31,7 +31,8 @@ constexpr std::uint64_t kKindMask = kCacheLine - 1;  // locations are multiples 
 constexpr std::size_t kReferences = 14;
 constexpr std::uint64_t kMostDistance = 65534;
 
-// A line is written in some ten nanoseconds, but the owner may lose its core in between: readers spin, then yield.
+// A line is written in some ten nanoseconds, but the owner may lose its core in between: readers spin, then
+// yield.
 constexpr int kSpins = 1 << 10;
 // A line that is odd for so long has lost its writer, or was never written by one.
 constexpr Duration kPatience = std::chrono::milliseconds(500);
@@ -39,9 +40,9 @@ constexpr Duration kPatience = std::chrono::milliseconds(500);
 constexpr int kFindAttempts = 1 << 16;
 
 std::uint32_t line_checksum(const Words& words) noexcept {
-  Words covered = words;
-  covered[0] &= kMutableMask;
-  return static_cast<std::uint32_t>(checksum(std::as_bytes(std::span(covered))));
+  // Everything but word 0 by its bytes; of that, what is not the checksum itself, as the seed.
+  return static_cast<std::uint32_t>(
+      checksum(std::as_bytes(std::span(words).subspan<1>()), words[0] & kMutableMask));
 }
 
 /// A zeroed line was never written: valid, and empty.
@@ -52,9 +53,7 @@ bool line_valid(const Words& words) noexcept {
 
 bool is_odd(std::uint64_t word0) noexcept { return (word0 & 1) != 0; }
 
-std::uint64_t key_hash(const Key& key) noexcept {
-  return KeyHash()(key);
-}
+std::uint64_t key_hash(const Key& key) noexcept { return KeyHash()(key); }
 
 std::uint32_t tag_of(std::uint64_t hash, std::uint64_t seed) noexcept {
   return static_cast<std::uint32_t>(mix64(hash + seed * 0x9e3779b97f4a7c15ULL) >> 48);
@@ -147,13 +146,6 @@ Words load_relaxed(const CatalogueLine& line) noexcept {
   return words;
 }
 
-tl::unexpected<Error> damaged(std::string_view what) {
-  return fail(Code::corrupt, "Catalogue::find",
-              fmt::format("the {} line of the owner's catalogue fails its checksum; the owner's memory was "
-                          "overwritten, restart it",
-                          what));
-}
-
 }  // namespace
 
 CatalogueGeometry CatalogueGeometry::for_entries(std::uint64_t entries) noexcept {
@@ -166,25 +158,45 @@ std::uint64_t CatalogueGeometry::bucket_of(const Key& key) const noexcept {
   return bucket_of_hash(key_hash(key), buckets);
 }
 
-Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
+CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept {
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const CatalogueLine& index_line = buckets_[home].index;
   // Repeated only while the owner changes this very bucket.
   for (int attempt = 0; attempt < kFindAttempts; ++attempt) {
-    Words index;
-    if (!read_line(index_line, index) || !line_valid(index)) return damaged("index");
-    const auto distance = search_index(index, hash);
-    if (!distance) return std::optional<Found>();
-    const std::uint64_t slot = geometry_.slot_at(home, *distance);
-    const CatalogueLine& line = buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
     Words words;
-    if (!read_line(line, words) || !line_valid(words)) return damaged("entry");
-    if (has_key(words, key)) return std::optional<Found>(Found{entry_of(words), line.data(), words[0]});
+    if (!read_line(index_line, words) || !line_valid(words)) return CatalogueLook::damaged;
+    const std::uint64_t index_version = words[0];
+    const auto distance = search_index(words, hash);
+    if (!distance) return CatalogueLook::absent;
+    const std::uint64_t slot = geometry_.slot_at(home, *distance);
+    const CatalogueLine& line =
+        buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
+    if (!read_line(line, words) || !line_valid(words)) return CatalogueLook::damaged;
+    if (has_key(words, key)) {
+      found.entry = entry_of(words);
+      found.version = line.data();
+      found.version_seen = words[0];
+      return CatalogueLook::found;
+    }
     // Another key with this tag, or the entry went while we looked: the index tells.
-    if (index_line[0].load(std::memory_order_acquire) == index[0]) return std::optional<Found>();
+    if (index_line[0].load(std::memory_order_acquire) == index_version) return CatalogueLook::absent;
   }
-  return damaged("index");
+  return CatalogueLook::damaged;
+}
+
+Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
+  Found found;
+  switch (look(key, found)) {
+    case CatalogueLook::found:
+      return std::optional<Found>(found);
+    case CatalogueLook::absent:
+      return std::optional<Found>();
+    case CatalogueLook::damaged:
+      break;
+  }
+  return fail(Code::corrupt, "Catalogue::find",
+              "a line of the owner's catalogue fails its checksum: its memory was overwritten, restart it");
 }
 
 RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> bytes, const Key& key,
@@ -205,7 +217,8 @@ RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> by
     return look;
   }
   const std::uint64_t slot = look.slot;
-  look = look_in_slot(bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(), key);
+  look = look_in_slot(bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(),
+                      key);
   look.slot = slot;
   return look;
 }
@@ -258,34 +271,25 @@ std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
 
 Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(load_relaxed(line(slot))); }
 
-/// Adds a reference to a bucket's index line. Where the newcomer's tag is taken, finds another seed under which
-/// all tags differ. False after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
-bool CatalogueWriter::add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance) {
+/// Adds a reference whose tag is taken: finds another seed under which all tags of the bucket differ. False
+/// after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
+bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance) {
   CatalogueLine& index_line = buckets_[home].index;
   const Words before = load_relaxed(index_line);
   std::array<std::uint64_t, kReferences + 1> hashes{};
   std::array<std::uint32_t, kReferences + 1> distances{};
   std::size_t count = 0;
-  for (std::size_t i = 0; i < kReferences; ++i)
-    if (const std::uint32_t low = reference(before, i) & 0xffff; low != 0) distances[count++] = low;
-  distances[count] = static_cast<std::uint32_t>(distance + 1);
-  hashes[count] = hash;
+  for (std::size_t i = 0; i < kReferences; ++i) {
+    const std::uint32_t low = reference(before, i) & 0xffff;
+    if (low == 0) continue;
+    const Words words = load_relaxed(line(geometry_.slot_at(home, low - 1)));
+    hashes[count] = key_hash({words[1], words[2], static_cast<Key::Kind>(words[5] & kKindMask)});
+    distances[count++] = low;
+  }
+  hashes[count] = newcomer;
+  distances[count++] = static_cast<std::uint32_t>(distance + 1);
 
   const std::uint64_t seed = before[0] >> kSeedShift & 0xff;
-  if (!search_index(before, hash)) {
-    Words after = before;
-    std::size_t position = 0;
-    while ((reference(before, position) & 0xffff) != 0) ++position;
-    set_reference(after, position, tag_of(hash, seed) << 16 | distances[count]);
-    write_line(index_line, after);
-    return true;
-  }
-
-  for (std::size_t i = 0; i < count; ++i) {
-    const Words words = load_relaxed(line(geometry_.slot_at(home, distances[i] - 1)));
-    hashes[i] = key_hash({words[1], words[2], static_cast<Key::Kind>(words[5] & kKindMask)});
-  }
-  ++count;
   for (std::uint64_t step = 1; step < 256; ++step) {
     Words after{((seed + step) & 0xff) << kSeedShift};
     bool distinct = true;
@@ -302,27 +306,37 @@ bool CatalogueWriter::add_reference(std::uint64_t home, std::uint64_t hash, std:
 }
 
 Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry) {
-  if (slot_of(key)) return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
+  const std::uint64_t hash = key_hash(key);
+  const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
+  const std::uint64_t first = home * CatalogueBucket::kSlots;
+  Words index = load_relaxed(buckets_[home].index);
+  const auto same_tag = search_index(index, hash);
+  if (same_tag && has_key(load_relaxed(line(geometry_.slot_at(home, *same_tag))), key))
+    return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
   const auto refuse = [&](std::string_view why) {
-    return fail(Code::full, "Catalogue::insert",
-                fmt::format("{}: {} of {} entries are used; erase objects or names, or open the store with more "
-                            "catalogue_entries (HOLDFAST_CATALOGUE)",
-                            why, entries_, geometry_.capacity()));
+    return fail(
+        Code::full, "Catalogue::insert",
+        fmt::format("{}: {} of {} entries are used; erase objects or names, or open the store with more "
+                    "catalogue_entries (HOLDFAST_CATALOGUE)",
+                    why, entries_, geometry_.capacity()));
   };
   if (entries_ >= geometry_.capacity()) return refuse("the catalogue is full");
-  const std::uint64_t home = geometry_.bucket_of(key);
-  const std::uint64_t first = home * CatalogueBucket::kSlots;
-  const Words index = load_relaxed(buckets_[home].index);
-  std::size_t references = 0;
-  for (std::size_t i = 0; i < kReferences; ++i) references += (reference(index, i) & 0xffff) != 0 ? 1 : 0;
-  if (references == kReferences) return refuse("a bucket of the catalogue is full");
+  std::size_t position = 0;
+  while (position < kReferences && (reference(index, position) & 0xffff) != 0) ++position;
+  if (position == kReferences) return refuse("a bucket of the catalogue is full");
   const auto slot = free_slot_near(first);
   if (!slot) return refuse("the catalogue has no free slot near enough");
 
   const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
   // The entry first: a reader who finds it through the index finds it whole.
   write_line(line(*slot), words_of(key, entry));
-  HOLDFAST_CHECK(add_reference(home, key_hash(key), distance), "no seed makes the tags of a bucket distinct");
+  if (same_tag) {
+    HOLDFAST_CHECK(retag(home, hash, distance), "no seed makes the tags of a bucket distinct");
+  } else {
+    const std::uint32_t tag = tag_of(hash, index[0] >> kSeedShift & 0xff);
+    set_reference(index, position, tag << 16 | static_cast<std::uint32_t>(distance + 1));
+    write_line(buckets_[home].index, index);
+  }
   used_[*slot / 64] |= 1ULL << (*slot % 64);
   ++entries_;
   return *slot;

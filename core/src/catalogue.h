@@ -1,10 +1,10 @@
-// The hash table at the head of an arena, that readers search without asking: in shared memory on the same host,
-// by one remote read of a bucket elsewhere. Written by its owner alone.
+// The hash table at the head of an arena, that readers search without asking: in shared memory on the same
+// host, by one remote read of a bucket elsewhere. Written by its owner alone.
 //
-// A bucket is four cache lines: an index line and three entry slots. The index line holds, for each entry whose
-// key hashes to the bucket, a 16-bit tag and how many slots further on the entry lies; usually 0 to 2, in the
-// bucket itself. Tags within a bucket are made distinct by a seed. So a look-up touches the index line and at
-// most one entry line, at any load; nothing is ever moved.
+// A bucket is four cache lines: an index line and three entry slots. The index line holds, for each entry
+// whose key hashes to the bucket, a 16-bit tag and how many slots further on the entry lies; usually 0 to 2,
+// in the bucket itself. Tags within a bucket are made distinct by a seed. So a look-up touches the index line
+// and at most one entry line, at any load; nothing is ever moved.
 //
 // Every line carries a version (odd while it is written) and a checksum of its own.
 #pragma once
@@ -87,6 +87,12 @@ struct Found {
   bool still_there() const noexcept { return version->load(std::memory_order_seq_cst) == version_seen; }
 };
 
+enum class CatalogueLook : std::uint8_t {
+  found,
+  absent,
+  damaged,  ///< a line's checksum does not fit, though it is not being changed
+};
+
 /// Reads a catalogue that is mapped here.
 class CatalogueReader {
  public:
@@ -94,8 +100,10 @@ class CatalogueReader {
   CatalogueReader(const CatalogueBucket* buckets, CatalogueGeometry geometry) noexcept
       : buckets_(buckets), geometry_(geometry) {}
 
-  /// Nothing where the key is not there. Errors: corrupt (a line's checksum does not fit, though it is not
-  /// being changed).
+  /// Fills `found` if the key is there. The hot path of every get.
+  CatalogueLook look(const Key& key, Found& found) const noexcept;
+
+  /// The same for those who are in less of a hurry. Errors: corrupt (damaged).
   Result<std::optional<Found>> find(const Key& key) const;
 
  private:
@@ -106,7 +114,7 @@ class CatalogueReader {
 /// What a copy of a bucket's bytes, fetched by a remote read, says of a key.
 struct RemoteLook {
   enum class Says : std::uint8_t {
-    found,      ///< `entry`
+    found,  ///< `entry`
     absent,
     elsewhere,  ///< the entry lies in slot `slot` of the table: read that line and call look_in_slot
     torn,       ///< the bucket was changed while it was read: read again
@@ -144,13 +152,20 @@ class CatalogueWriter {
   /// again sees that it has changed. The slot may be used by the next insert.
   void remove(const Key& key);
 
+  /// Brings the lines that an insert of the key will write into this core's cache. Any thread.
+  void prefetch(const Key& key) const noexcept {
+    const CatalogueBucket& bucket = buckets_[geometry_.bucket_of(key)];
+    __builtin_prefetch(&bucket.index, 1);
+    __builtin_prefetch(&bucket.slots[0], 1);
+  }
+
   std::uint64_t entries() const noexcept { return entries_; }
   const CatalogueGeometry& geometry() const noexcept { return geometry_; }
 
  private:
   std::optional<std::uint64_t> free_slot_near(std::uint64_t first) const;
   CatalogueLine& line(std::uint64_t slot) const noexcept;
-  bool add_reference(std::uint64_t home, std::uint64_t hash, std::uint64_t distance);
+  bool retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance);
 
   CatalogueBucket* buckets_;
   CatalogueGeometry geometry_;

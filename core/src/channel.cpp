@@ -1,15 +1,15 @@
 #include "src/channel.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
-
-#include <fmt/format.h>
 
 namespace holdfast {
 namespace {
 
-// How often a peer that owes a reply is probed. Long enough to cost nothing, short against any deadline a person
-// would choose.
+// How often a peer that owes a reply is probed. Long enough to cost nothing, short against any deadline a
+// person would choose.
 constexpr Duration kProbeInterval = std::chrono::milliseconds(200);
 
 // A reply that cannot be handed to the network this long is for a peer that does not read any more.
@@ -204,7 +204,8 @@ void Channel::give_up(Receiver receiver, MessageHeader awaiting) {
   body.put(awaiting.request);
   awaiting.type = MessageType::give_up;
   awaiting.body = body.bytes();
-  spawn(send_reply({receiver.address.begin(), receiver.address.end()}, encode(awaiting)), [](const Status&) {});
+  spawn(send_reply({receiver.address.begin(), receiver.address.end()}, encode(awaiting)),
+        [](const Status&) {});
 }
 
 Task<Status> Channel::send_reply(std::vector<std::byte> address, std::vector<std::byte> message) {
@@ -216,7 +217,8 @@ void Channel::reply(const MessageHeader& request, std::span<const std::byte> bod
   reply(request.reply_to, request.request, body);
 }
 
-void Channel::reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body) {
+void Channel::reply(std::span<const std::byte> address, std::uint64_t request,
+                    std::span<const std::byte> body) {
   if (address.empty()) return;
   MessageHeader header;
   header.type = MessageType::reply;

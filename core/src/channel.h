@@ -1,6 +1,6 @@
 // An endpoint with what protocols need on top: awaitable reads and sends, requests with replies, and timers.
-// Single-threaded: whoever drives it runs the protocols that wait on it. The same code runs on the real fabric
-// and on a simulated one.
+// Single-threaded: whoever drives it runs the protocols that wait on it. The same code runs on the real
+// fabric and on a simulated one.
 #pragma once
 
 #include <coroutine>
@@ -47,6 +47,10 @@ class Channel {
   std::size_t drive(Deadline until, Duration spin);
   void wake() noexcept { endpoint_->wake(); }
 
+  /// Being destroyed: what has ended must not start anything more on the endpoint.
+  bool closing() const noexcept { return closing_; }
+  Status closed_status() const;
+
   const Clock& clock() const noexcept { return clock_; }
   fabric::Endpoint& endpoint() noexcept { return *endpoint_; }
 
@@ -57,8 +61,9 @@ class Channel {
   /// One message, not awaited beyond the network taking it.
   Task<Status> send(std::span<const std::byte> address, std::vector<std::byte> message, Deadline deadline);
 
-  /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is probed, so that a
-  /// process that died is noticed whatever the deadline. Errors: owner_lost, timed_out, and what the reply says.
+  /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is
+  /// probed, so that a process that died is noticed whatever the deadline. Errors: owner_lost, timed_out, and
+  /// what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline);
 
@@ -73,7 +78,6 @@ class Channel {
  private:
   class Event;
   friend class Event;
-  Status closed_status() const;
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
   void give_up(Receiver receiver, MessageHeader awaiting);
@@ -96,7 +100,8 @@ class Channel {
 /// Awaits one read. The frame that holds it stays until the fabric has ended it.
 class Channel::Read final : private fabric::Completion {
  public:
-  Read(Channel& channel, const fabric::ReadRequest& request) noexcept : channel_(channel), request_(request) {}
+  Read(Channel& channel, const fabric::ReadRequest& request) noexcept
+      : channel_(channel), request_(request) {}
   Read(const Read&) = delete;
   Read& operator=(const Read&) = delete;
 

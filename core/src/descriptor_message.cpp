@@ -1,9 +1,9 @@
 #include "src/descriptor_message.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <cstring>
-
-#include <sys/socket.h>
 
 namespace holdfast {
 namespace {
@@ -32,7 +32,8 @@ Status send_descriptors(int socket, std::span<const std::byte> bytes, std::span<
   do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   if (sent >= 0) return {};
-  if (errno == EPIPE || errno == ECONNRESET) return fail(Code::owner_lost, kOperation, "the peer has hung up");
+  if (errno == EPIPE || errno == ECONNRESET)
+    return fail(Code::owner_lost, kOperation, "the peer has hung up");
   return fail_errno(errno, kOperation, "cannot pass memory to a process on this host");
 }
 
@@ -54,7 +55,8 @@ Result<DescriptorMessage> receive_descriptors(int socket) {
     return fail_errno(errno, kOperation, "cannot take memory from a process on this host");
   // Take the descriptors whatever else is wrong, so that none leaks.
   if (got > 0)
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
       const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
       for (std::size_t i = 0; i < count; ++i) {

@@ -21,8 +21,8 @@ inline constexpr std::size_t kMostDescriptors = 253;
 /// Errors: invalid (too many descriptors), owner_lost (the peer has hung up), system.
 Status send_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors);
 
-/// Does not block on a non-blocking socket. Errors: owner_lost (the peer has hung up), invalid (a packet longer
-/// than 8 KiB), system.
+/// Does not block on a non-blocking socket. Errors: owner_lost (the peer has hung up), invalid (a packet
+/// longer than 8 KiB), system.
 Result<DescriptorMessage> receive_descriptors(int socket);
 
 }  // namespace holdfast

@@ -6,7 +6,8 @@ namespace holdfast {
 namespace {
 
 /// The member, if the draft can still become an object.
-Result<std::shared_ptr<Member>> member_of(const std::unique_ptr<DraftState>& state, std::string_view operation) {
+Result<std::shared_ptr<Member>> member_of(const std::unique_ptr<DraftState>& state,
+                                          std::string_view operation) {
   if (!state) return fail(Code::invalid, operation, "this draft was sealed or moved from");
   auto member = state->member.lock();
   if (!member || member->closed()) return fail(Code::invalid, operation, "the store is closed");
@@ -27,6 +28,7 @@ Draft& Draft::operator=(Draft&& other) noexcept {
 }
 
 Draft::~Draft() {
+  if (!state_) return;
   if (auto member = member_of(state_, "Draft")) (*member)->drop(*state_);
 }
 

@@ -49,18 +49,21 @@ std::vector<Run> merge(const std::vector<Entry>& entries, const std::vector<std:
 Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& want) {
   const BlockLayout& layout = entry.layout;
   const std::byte* const block = run.hold->address() + (entry.location - run.source);
-  const bool good =
-      check_header(block, {entry.id, job.peers->card(entry.owner).incarnation, layout}) == HeaderCheck::good &&
-      (!want.check_read() || check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset()));
+  const bool good = check_header(block, {entry.id, job.peers->card(entry.owner).incarnation, layout}) ==
+                        HeaderCheck::good &&
+                    (!want.check_read() ||
+                     check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset()));
   if (!good) return fail(Code::not_found, "get_batch", "not there: to be looked up");
   job.counters.add(Count::gets_remote);
   job.counters.add(Count::get_bytes_remote, layout.size);
   return PinFactory::copy({block + layout.payload_offset(), layout.size}, run.hold);
 }
 
-/// Fetches the runs, several in flight. What is not good there, or could not be read, is left as it is in `results`.
+/// Fetches the runs, several in flight. What is not good there, or could not be read, is left as it is in
+/// `results`.
 Task<void> read_runs(Job& job, const std::vector<Entry>& entries, const std::vector<std::size_t>& order,
-                     std::vector<Run>& runs, Want want, PieceReader& reader, std::vector<Result<Pin>>& results) {
+                     std::vector<Run>& runs, Want want, PieceReader& reader,
+                     std::vector<Result<Pin>>& results) {
   std::size_t started = 0;
   for (std::size_t number = 0; number < runs.size(); ++number) {
     while (started < runs.size() && started < number + reader.depth()) {
@@ -68,7 +71,8 @@ Task<void> read_runs(Job& job, const std::vector<Entry>& entries, const std::vec
       auto block = job.holdings->allocate(run.bytes, kCacheLine, std::nullopt);
       if (!block) {
         // Room comes back as the caller releases pins; not here. Those read so far are good.
-        for (std::size_t i = run.first; i < order.size(); ++i) results[order[i]] = tl::unexpected(block.error());
+        for (std::size_t i = run.first; i < order.size(); ++i)
+          results[order[i]] = tl::unexpected(block.error());
         runs.resize(started);
         break;
       }
@@ -83,16 +87,17 @@ Task<void> read_runs(Job& job, const std::vector<Entry>& entries, const std::vec
     const Run& run = runs[number];
     for (std::size_t i = run.first; i < run.last; ++i)
       results[order[i]] =
-          ended ? take_from(job, run, entries[order[i]], want)
-                : Result<Pin>(name_peer(job, entries[order[i]].owner, Error(ended.error()), "Store::get_many"));
+          ended
+              ? take_from(job, run, entries[order[i]], want)
+              : Result<Pin>(name_peer(job, entries[order[i]].owner, Error(ended.error()), "Store::get_many"));
     runs[number].hold.reset();
   }
 }
 
 }  // namespace
 
-Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner, std::vector<Entry> entries,
-                                         Want want, Deadline deadline) {
+Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
+                                         std::vector<Entry> entries, Want want, Deadline deadline) {
   std::vector<Result<Pin>> results;
   results.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i)

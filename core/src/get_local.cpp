@@ -33,15 +33,30 @@ class Announced {
   bool kept_ = false;
 };
 
-bool payload_good(const std::byte* block, const BlockLayout& layout, const Want& want) {
-  if (!want.check_in_place() || !layout.checksummed() || layout.size == 0) return true;
-  const std::byte* const payload = block + layout.payload_offset();
-  if (!want.range) return check_chunks(block, layout, 0, layout.chunks(), payload);
-  if (want.range->bytes == 0) return true;
-  const std::uint64_t chunk = layout.chunk_bytes();
-  const std::uint64_t first = want.range->offset / chunk;
-  const std::uint64_t last = (want.range->offset + want.range->bytes + chunk - 1) / chunk;
-  return check_chunks(block, layout, first, last, payload + first * chunk);
+bool payload_good(const std::byte* block, const std::byte* payload, const BlockLayout& layout,
+                  const ByteRange& range) {
+  if (!layout.checksummed() || range.bytes == 0) return true;
+  const unsigned log = layout.chunk_log();
+  const std::uint64_t first = range.offset >> log;
+  const std::uint64_t last = ((range.offset + range.bytes - 1) >> log) + 1;
+  return check_chunks(block, layout, first, last, payload + (first << log));
+}
+
+tl::unexpected<Error> corrupt(Job& job, const View& view, const ObjectId& id, std::string_view what) {
+  job.counters.add(Count::corrupt);
+  return fail(
+      Code::corrupt, kOperation,
+      fmt::format("the {} of object {} in the memory of {} fails its checksum; erase it and put it again",
+                  what, id.to_hex(), job.peers->describe(view.owner)));
+}
+
+tl::unexpected<Error> no_slot(const Job& job) {
+  return fail(
+      Code::full, kOperation,
+      fmt::format(
+          "this process holds {} pins, as many as it may; release some, or open the store with a larger "
+          "StoreOptions::pins",
+          job.memory->ledger().slots()));
 }
 
 }  // namespace
@@ -53,41 +68,36 @@ Status check_range(const std::optional<ByteRange>& range, std::uint64_t size) {
                           range->offset, size));
 }
 
-Result<std::optional<Pin>> get_local(Job& job, const View& view, const ObjectId& id, const Want& want) {
-  const auto corrupt = [&](std::string_view what) {
-    job.counters.add(Count::corrupt);
-    return fail(Code::corrupt, kOperation,
-                fmt::format("the {} of object {} in the memory of {} fails its checksum; erase it and put it again", what,
-                            id.to_hex(), job.peers->describe(view.owner)));
-  };
+Result<bool> get_local(Job& job, const View& view, const ObjectId& id, const Want& want, Pin& pin) {
+  Found found;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    HOLDFAST_TRY(const auto found, view.catalogue.find(Key::of(id)));
-    if (!found) return std::optional<Pin>();
-    const BlockLayout& layout = found->entry.layout;
-    HOLDFAST_DO(check_range(want.range, layout.size));
-    const std::byte* const block = view.at(found->entry.location, layout.block_bytes());
-    if (block == nullptr) return corrupt("catalogue entry");
-    const auto slot = job.memory->ledger().announce({view.owner, found->entry.location});
-    if (!slot)
-      return fail(Code::full, kOperation,
-                  fmt::format("this process holds {} pins, as many as it may; release some, or open the store with a "
-                              "larger StoreOptions::pins",
-                              job.memory->ledger().slots()));
-    Announced announced(job.memory->ledger(), *slot);
-    if (!found->still_there()) continue;  // it was erased or moved before we pinned it
-    if (check_header(block, {id, view.incarnation, layout}) != HeaderCheck::good) {
-      if (!found->still_there()) continue;
-      return corrupt("header");
-    }
-    if (!payload_good(block, layout, want)) return corrupt("payload");
+    const CatalogueLook look = view.catalogue.look(Key::of(id), found);
+    if (look == CatalogueLook::absent) return false;
+    if (look == CatalogueLook::damaged) return corrupt(job, view, id, "catalogue entry");
+    const BlockLayout& layout = found.entry.layout;
     const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
-    const std::span bytes(block + layout.payload_offset() + range.offset, range.bytes);
+    if (want.range) HOLDFAST_DO(check_range(want.range, layout.size));
+    const std::uint64_t payload_offset = layout.payload_offset();
+    const std::byte* const block = view.at(found.entry.location, payload_offset + layout.size);
+    if (block == nullptr) return corrupt(job, view, id, "catalogue entry");
+    const auto slot = job.memory->ledger().announce({view.owner, found.entry.location});
+    if (!slot) return no_slot(job);
+    Announced announced(job.memory->ledger(), *slot);
+    if (!found.still_there()) continue;  // it was erased or moved before we pinned it
+    if (check_header(block, {id, view.incarnation, layout}) != HeaderCheck::good) {
+      if (!found.still_there()) continue;
+      return corrupt(job, view, id, "header");
+    }
+    const std::byte* const payload = block + payload_offset;
+    if (want.check_in_place() && !payload_good(block, payload, layout, range))
+      return corrupt(job, view, id, "payload");
     const bool own = view.owner == job.peers->self();
     job.counters.add(own ? Count::gets_local : Count::gets_shared);
     job.counters.add(own ? Count::get_bytes_local : Count::get_bytes_shared, range.bytes);
-    return std::optional<Pin>(PinFactory::in_place(bytes, job.memory, announced.keep()));
+    pin = PinFactory::in_place({payload + range.offset, range.bytes}, job.memory, announced.keep());
+    return true;
   }
-  return corrupt("catalogue entry");
+  return corrupt(job, view, id, "catalogue entry");
 }
 
 }  // namespace holdfast

@@ -1,4 +1,5 @@
-// Gets from memory that is mapped here: this member's own, or a neighbour's. No message, no system call, no copy.
+// Gets from memory that is mapped here: this member's own, or a neighbour's. No message, no system call, no
+// copy.
 #pragma once
 
 #include <optional>
@@ -14,17 +15,17 @@ namespace holdfast {
 
 /// Which part of an object is wanted, and how.
 struct Want {
-  std::optional<ByteRange> range;   ///< nothing: all of it
-  Verify verify = Verify::always;   ///< when the payload is compared with its checksums
-  bool wait = true;                 ///< for an object that is not sealed yet
+  std::optional<ByteRange> range;  ///< nothing: all of it
+  Verify verify = Verify::always;  ///< when the payload is compared with its checksums
+  bool wait = true;                ///< for an object that is not sealed yet
 
   bool check_in_place() const noexcept { return verify == Verify::always; }
   bool check_read() const noexcept { return verify != Verify::never; }
 };
 
-/// Nothing where the object is not in the catalogue (any more, or not yet).
+/// Fills `pin`, an empty one; false where the object is not in the catalogue (any more, or not yet).
 /// Errors: corrupt, full (no free slot in the ledger), invalid (range).
-Result<std::optional<Pin>> get_local(Job& job, const View& view, const ObjectId& id, const Want& want);
+Result<bool> get_local(Job& job, const View& view, const ObjectId& id, const Want& want, Pin& pin);
 
 /// Errors: invalid (the range ends beyond the object).
 Status check_range(const std::optional<ByteRange>& range, std::uint64_t size);

@@ -1,10 +1,10 @@
 #include "src/get_remote.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
-
-#include <fmt/format.h>
 
 #include "src/block.h"
 #include "src/piece_reader.h"
@@ -14,22 +14,22 @@ namespace {
 
 constexpr std::string_view kOperation = "Store::get";
 
-// A line that is torn each time this often, and for this long, is not being written: it is damaged. Its owner may
-// have lost its core while it wrote, for longer than many reads take.
+// A line that is torn each time this often, and for this long, is not being written: it is damaged. Its owner
+// may have lost its core while it wrote, for longer than many reads take.
 constexpr int kLookAttempts = 64;
 constexpr Duration kLookPatience = std::chrono::milliseconds(500);
 
 /// How a read of an object, or of a part, is cut: the head (header and table), then whole chunks.
 struct Cut {
-  std::uint64_t head_bytes = 0;    ///< header and table, or up to the payload where chunk 0 is wanted, too
+  std::uint64_t head_bytes = 0;  ///< header and table, or up to the payload where chunk 0 is wanted, too
   std::uint64_t first_chunk = 0;
-  std::uint64_t last_chunk = 0;    ///< not included
+  std::uint64_t last_chunk = 0;  ///< not included
   std::uint64_t chunk = 1;
   std::uint64_t piece_chunks = 1;  ///< a read's worth
   std::uint64_t payload_from = 0;  ///< of the chunks wanted, in the payload
   std::uint64_t payload_bytes = 0;
-  std::uint64_t pieces = 0;        ///< of payload
-  bool head_joined = false;        ///< the first piece begins with the head
+  std::uint64_t pieces = 0;  ///< of payload
+  bool head_joined = false;  ///< the first piece begins with the head
 
   std::uint64_t piece_first(std::uint64_t piece) const noexcept { return first_chunk + piece * piece_chunks; }
   std::uint64_t piece_last(std::uint64_t piece) const noexcept {
@@ -41,12 +41,15 @@ Cut cut_read(const BlockLayout& layout, const ByteRange& range, const fabric::Fa
   Cut cut;
   cut.chunk = layout.chunk_bytes();
   cut.first_chunk = range.offset / cut.chunk;
-  cut.last_chunk = range.bytes == 0 ? cut.first_chunk : (range.offset + range.bytes + cut.chunk - 1) / cut.chunk;
+  cut.last_chunk =
+      range.bytes == 0 ? cut.first_chunk : (range.offset + range.bytes + cut.chunk - 1) / cut.chunk;
   cut.payload_from = cut.first_chunk * cut.chunk;
   cut.payload_bytes =
       range.bytes == 0 ? 0 : std::min(layout.size, cut.last_chunk * cut.chunk) - cut.payload_from;
-  // Pieces small enough that checking one is hidden by the transfer of the next, large enough for full bandwidth.
-  const std::uint64_t piece = std::clamp<std::uint64_t>(cut.payload_bytes / 4, 256 * 1024, info.best_read_bytes);
+  // Pieces small enough that checking one is hidden by the transfer of the next, large enough for full
+  // bandwidth.
+  const std::uint64_t piece =
+      std::clamp<std::uint64_t>(cut.payload_bytes / 4, 256 * 1024, info.best_read_bytes);
   cut.piece_chunks = std::max<std::uint64_t>(1, piece / cut.chunk);
   const std::uint64_t chunks = cut.last_chunk - cut.first_chunk;
   cut.pieces = (chunks + cut.piece_chunks - 1) / cut.piece_chunks;
@@ -70,8 +73,8 @@ Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, s
   if (const auto known = job.peers->region(member, offset)) co_return *known;
   WireWriter body;
   body.put(offset);
-  HOLDFAST_CO_TRY(const auto reply,
-                  co_await channel.call(job.peers->receiver(member), MessageType::keys, body.take(), deadline));
+  HOLDFAST_CO_TRY(const auto reply, co_await channel.call(job.peers->receiver(member), MessageType::keys,
+                                                          body.take(), deadline));
   WireReader in(reply);
   RegionKey region;
   region.first = in.get<std::uint64_t>();
@@ -85,11 +88,13 @@ Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, s
   co_return region;
 }
 
-Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key, Deadline deadline) {
+Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key,
+                                           Deadline deadline) {
   const std::uint64_t catalogue_at = job.peers->card(member).catalogue_at;
   HOLDFAST_CO_TRY(const RegionKey region, co_await region_of(job, channel, member, catalogue_at, deadline));
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.endpoint().connect(job.peers->card(member).address));
-  HOLDFAST_CO_TRY(const Block block, job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
+  HOLDFAST_CO_TRY(const Block block,
+                  job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
   const CatalogueGeometry geometry = job.peers->card(member).catalogue;
   const std::uint64_t start = catalogue_at - region.first;
@@ -123,9 +128,10 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
     if (look.says == RemoteLook::Says::absent) co_return std::optional<Entry>();
   }
   job.counters.add(Count::corrupt);
-  co_return fail(Code::corrupt, kOperation,
-                 fmt::format("the catalogue of {} fails its checksums; its memory was overwritten, restart it",
-                             job.peers->describe(member)));
+  co_return fail(
+      Code::corrupt, kOperation,
+      fmt::format("the catalogue of {} fails its checksums; its memory was overwritten, restart it",
+                  job.peers->describe(member)));
 }
 
 namespace {
@@ -153,12 +159,15 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
       return;
     }
     const std::uint64_t piece = number - head_piece;
-    reader.start({payload_source + cut.piece_first(piece) * cut.chunk, {place_of(piece), bytes_of(piece)}, landing.hold});
+    reader.start({payload_source + cut.piece_first(piece) * cut.chunk,
+                  {place_of(piece), bytes_of(piece)},
+                  landing.hold});
   };
 
   std::uint64_t started = 0;
   // In a ring, a piece's place is free again only when the piece was copied out.
-  const std::uint64_t window = landing.ring != 0 ? std::min<std::uint64_t>(reader.depth(), landing.ring) : reader.depth();
+  const std::uint64_t window =
+      landing.ring != 0 ? std::min<std::uint64_t>(reader.depth(), landing.ring) : reader.depth();
   for (std::uint64_t number = 0; number < total; ++number) {
     while (started < total && started < number + window) start(started++);
     auto ended = reader.wait(number);
@@ -170,20 +179,24 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
       if (header == HeaderCheck::damaged) co_return BlockRead::Found::damaged;
     }
     if (number < head_piece) continue;
-    const std::uint64_t piece = number - head_piece, first = cut.piece_first(piece), last = cut.piece_last(piece);
+    const std::uint64_t piece = number - head_piece, first = cut.piece_first(piece),
+                        last = cut.piece_last(piece);
     const std::byte* const bytes = place_of(piece);
     const bool check = want.check_read() && layout.checksummed();
     if (into.empty()) {
-      if (check && !check_chunks(landing.base, layout, first, last, bytes)) co_return BlockRead::Found::damaged;
+      if (check && !check_chunks(landing.base, layout, first, last, bytes))
+        co_return BlockRead::Found::damaged;
       continue;
     }
-    // Only what was asked for goes to the caller's buffer. Chunks that lie in it whole are checked on the way.
+    // Only what was asked for goes to the caller's buffer. Chunks that lie in it whole are checked on the
+    // way.
     const std::uint64_t from = std::max(range.offset, first * cut.chunk);
     const std::uint64_t until = std::min(range.offset + range.bytes, first * cut.chunk + bytes_of(piece));
     const bool whole = from == first * cut.chunk && until == from + bytes_of(piece);
     std::byte* const to = into.data() + (from - range.offset);
     if (check && whole) {
-      if (!copy_and_check_chunks(landing.base, layout, first, last, bytes, to)) co_return BlockRead::Found::damaged;
+      if (!copy_and_check_chunks(landing.base, layout, first, last, bytes, to))
+        co_return BlockRead::Found::damaged;
       continue;
     }
     if (check && !check_chunks(landing.base, layout, first, last, bytes)) co_return BlockRead::Found::damaged;
@@ -194,11 +207,13 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
 
 }  // namespace
 
-Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
-                                   Deadline deadline) {
+Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want want,
+                                   std::span<std::byte> into, Deadline deadline) {
   const BlockLayout layout = entry.layout;
-  if (!BlockLayout::flags_valid(layout.flags) || layout.size > kMaxPayloadBytes || entry.owner.value >= job.peers->size())
-    co_return fail(Code::corrupt, kOperation, fmt::format("the entry of object {} makes no sense", entry.id.to_hex()));
+  if (!BlockLayout::flags_valid(layout.flags) || layout.size > kMaxPayloadBytes ||
+      entry.owner.value >= job.peers->size())
+    co_return fail(Code::corrupt, kOperation,
+                   fmt::format("the entry of object {} makes no sense", entry.id.to_hex()));
   HOLDFAST_CO_DO(check_range(want.range, layout.size));
   const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
   const Cut cut = cut_read(layout, range, job.fabric_info);
@@ -212,8 +227,10 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
     landing.ring = depth;
     bytes = landing.payload_at + landing.ring * cut.piece_chunks * cut.chunk;
   }
-  HOLDFAST_CO_TRY(const RegionKey region, co_await region_of(job, channel, entry.owner, entry.location, deadline));
-  HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.endpoint().connect(job.peers->card(entry.owner).address));
+  HOLDFAST_CO_TRY(const RegionKey region,
+                  co_await region_of(job, channel, entry.owner, entry.location, deadline));
+  HOLDFAST_CO_TRY(const fabric::PeerId peer,
+                  channel.endpoint().connect(job.peers->card(entry.owner).address));
   HOLDFAST_CO_TRY(const Block block, job.holdings->allocate(bytes, layout.alignment(), std::nullopt));
   landing.base = block.address;
   landing.hold = std::make_shared<HeldBlock>(job.memory, block);
@@ -225,7 +242,8 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   BlockRead read;
   read.found = *found;
   if (*found == BlockRead::Found::good && into.empty()) {
-    read.landed.payload = {landing.base + landing.payload_at + (range.offset - cut.payload_from), range.bytes};
+    read.landed.payload = {landing.base + landing.payload_at + (range.offset - cut.payload_from),
+                           range.bytes};
     read.landed.hold = landing.hold;
   }
   co_return read;

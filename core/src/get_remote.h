@@ -1,6 +1,6 @@
-// Gets by one-sided reads: what is read proves itself, so nobody is asked and nothing is pinned. Protocols are
-// coroutines on a channel; all parameters that outlive the first suspension are passed by value, but for the job
-// and the channel.
+// Gets by one-sided reads: what is read proves itself, so nobody is asked and nothing is pinned. Protocols
+// are coroutines on a channel; all parameters that outlive the first suspension are passed by value, but for
+// the job and the channel.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,8 @@ namespace holdfast {
 
 /// What a member's catalogue says of a key: one read of the key's bucket (two where the entry had to be put
 /// further away). Errors: corrupt, and those of a fabric read.
-Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key, Deadline deadline);
+Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key,
+                                           Deadline deadline);
 
 /// The payload, or a part of it, in memory that `hold` keeps.
 struct Landed {
@@ -40,8 +41,8 @@ struct BlockRead {
 /// Reads an object from where its entry says it lies, in pieces, several in flight, each checked as it lands.
 /// With `into` (as long as what is wanted) the payload is copied there, else it stays where it landed.
 /// Errors: full (no room to land), invalid (range), and those of a fabric read.
-Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
-                                   Deadline deadline);
+Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want want,
+                                   std::span<std::byte> into, Deadline deadline);
 
 /// The key of the region that `offset` of a member's arena lies in: known, or asked for once.
 Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, std::uint64_t offset,

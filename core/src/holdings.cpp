@@ -1,9 +1,9 @@
 #include "src/holdings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
-
-#include <fmt/format.h>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
@@ -21,15 +21,18 @@ Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueG
   const numa::NodeId node = memory.arena().segments().front().node;
   auto block = memory.allocate(geometry.bytes(), kCatalogueAlignment, node);
   if (block) return block;
-  return fail(Code::invalid, "Store::open",
-              fmt::format("a catalogue of {} entries takes {} and does not fit into a segment of the arena of {}; ask "
-                          "for fewer entries (HOLDFAST_CATALOGUE) or a larger arena (HOLDFAST_ARENA)",
-                          geometry.capacity(), format_bytes(geometry.bytes()), format_bytes(memory.arena().bytes())));
+  return fail(
+      Code::invalid, "Store::open",
+      fmt::format(
+          "a catalogue of {} entries takes {} and does not fit into a segment of the arena of {}; ask "
+          "for fewer entries (HOLDFAST_CATALOGUE) or a larger arena (HOLDFAST_ARENA)",
+          geometry.capacity(), format_bytes(geometry.bytes()), format_bytes(memory.arena().bytes())));
 }
 
-Result<std::unique_ptr<Holdings>> Holdings::create(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours,
-                                                   MemberId rank, std::uint64_t incarnation,
-                                                   CatalogueGeometry geometry, const Block& catalogue) {
+Result<std::unique_ptr<Holdings>> Holdings::create(std::shared_ptr<LocalMemory> memory,
+                                                   const Neighbours& neighbours, MemberId rank,
+                                                   std::uint64_t incarnation, CatalogueGeometry geometry,
+                                                   const Block& catalogue) {
   auto* const records = static_cast<Record*>(std::calloc(geometry.slots(), sizeof(Record)));
   if (records == nullptr)
     return fail(Code::system, "Store::open", "no memory for the catalogue's records; ask for fewer entries");
@@ -49,7 +52,8 @@ Holdings::Holdings(std::shared_ptr<LocalMemory> memory, const Neighbours& neighb
 
 Holdings::~Holdings() = default;
 
-Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node) {
+Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                 std::optional<numa::NodeId> node) {
   auto block = memory_->allocate(bytes, alignment, node);
   if (block || block.error().code != Code::full) return block;
   collect();
@@ -64,10 +68,12 @@ void Holdings::promise(const ObjectId& id) {
 std::optional<Notice> Holdings::break_promise(const ObjectId& id) {
   const std::lock_guard lock(mutex_);
   if (promised_.erase(id) == 0) return std::nullopt;
-  return take_waiters(Key::of(id), fail(Code::not_found, "Store::get", "the draft was dropped without being sealed"));
+  return take_waiters(Key::of(id),
+                      fail(Code::not_found, "Store::get", "the draft was dropped without being sealed"));
 }
 
-Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayout& layout, const Block& block) {
+Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayout& layout,
+                                             const Block& block) {
   const Entry entry{id, block.location, layout, rank_};
   const std::lock_guard lock(mutex_);
   HOLDFAST_TRY(const std::uint64_t slot, catalogue_.insert(Key::of(id), entry));
@@ -92,7 +98,9 @@ bool Holdings::note_name(const ObjectId& id, const Key& name) {
 Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
   const std::lock_guard lock(mutex_);
   const auto slot = catalogue_.slot_of(Key::of(id));
-  if (!slot) return fail(Code::not_found, "Store::erase", fmt::format("object {} is not there (any more)", id.to_hex()));
+  if (!slot)
+    return fail(Code::not_found, "Store::erase",
+                fmt::format("object {} is not there (any more)", id.to_hex()));
   const Entry entry = catalogue_.read(*slot);
   const Record record = records_[*slot];
   catalogue_.remove(Key::of(id));
@@ -166,7 +174,8 @@ Result<std::optional<Entry>> Holdings::await_name(const Key& name, const Waiter&
 Status Holdings::add_waiter(const Key& key, const Waiter& waiter) {
   if (counts_.waiters >= kMostWaiters)
     return fail(Code::full, "Store::get",
-                fmt::format("rank {} has {} waiters already; wait for fewer names at once", rank_.value, kMostWaiters));
+                fmt::format("rank {} has {} waiters already; wait for fewer names at once", rank_.value,
+                            kMostWaiters));
   waiting_[key].push_back(waiter);
   counts_.waiters += 1;
   return {};

@@ -1,5 +1,5 @@
-// What this member owns and knows for others: its sealed objects, the names whose home it is, and who waits for
-// either. All changes of the catalogue go through here, under one lock.
+// What this member owns and knows for others: its sealed objects, the names whose home it is, and who waits
+// for either. All changes of the catalogue go through here, under one lock.
 #pragma once
 
 #include <atomic>
@@ -40,13 +40,20 @@ class Holdings {
   /// Errors: invalid (it does not fit).
   static Result<Block> allocate_catalogue(LocalMemory& memory, const CatalogueGeometry& geometry);
 
-  /// `catalogue` is what allocate_catalogue gave. `neighbours` outlives this object. Errors: system (no memory).
-  static Result<std::unique_ptr<Holdings>> create(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours,
-                                                  MemberId rank, std::uint64_t incarnation,
-                                                  CatalogueGeometry geometry, const Block& catalogue);
+  /// `catalogue` is what allocate_catalogue gave. `neighbours` outlives this object. Errors: system (no
+  /// memory).
+  static Result<std::unique_ptr<Holdings>> create(std::shared_ptr<LocalMemory> memory,
+                                                  const Neighbours& neighbours, MemberId rank,
+                                                  std::uint64_t incarnation, CatalogueGeometry geometry,
+                                                  const Block& catalogue);
   ~Holdings();
 
-  ObjectId new_id() noexcept { return {incarnation_, next_object_.fetch_add(1, std::memory_order_relaxed)}; }
+  /// An id for an object that is about to be written: its place in the catalogue is fetched meanwhile.
+  ObjectId new_id() noexcept {
+    const ObjectId id{incarnation_, next_object_.fetch_add(1, std::memory_order_relaxed)};
+    catalogue_.prefetch(Key::of(id));
+    return id;
+  }
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
 
   /// Memory for a block; frees what is not pinned any more when there seems to be no room. Errors: as
@@ -65,8 +72,8 @@ class Holdings {
   bool note_name(const ObjectId& id, const Key& name);
 
   struct Erased {
-    std::optional<Key> name;     ///< it had
-    bool awaiting_unpin = false; ///< its block is still pinned: collect() frees it later
+    std::optional<Key> name;      ///< it had
+    bool awaiting_unpin = false;  ///< its block is still pinned: collect() frees it later
   };
   /// Takes an object out of the catalogue and frees its block, at once or when the last pin goes.
   /// Errors: not_found.
@@ -96,8 +103,8 @@ class Holdings {
   Counts counts() const;
 
  private:
-  /// What the owner knows of a catalogue slot beside what readers see. Trivial: the table is zeroed memory that
-  /// is touched only where it is used.
+  /// What the owner knows of a catalogue slot beside what readers see. Trivial: the table is zeroed memory
+  /// that is touched only where it is used.
   struct Record {
     numa::Extent extent;
     std::uint32_t segment;

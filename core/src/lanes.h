@@ -1,5 +1,5 @@
-// The endpoints that application threads read through: a channel each, driven by the thread that waits. Threads
-// have lanes of their own until there are as many as options allow, then share.
+// The endpoints that application threads read through: a channel each, driven by the thread that waits.
+// Threads have lanes of their own until there are as many as options allow, then share.
 #pragma once
 
 #include <atomic>
@@ -29,8 +29,8 @@ class Lane {
     work(channel_);
   }
 
-  /// Drives the channel until `done()`, which is called with the lane held, or `until` has passed. `transfer` is
-  /// how long the thing waited for should take: the thread spins so long before it sleeps.
+  /// Drives the channel until `done()`, which is called with the lane held, or `until` has passed. `transfer`
+  /// is how long the thing waited for should take: the thread spins so long before it sleeps.
   template <class Done>
   void drive(Done&& done, Deadline until, Duration transfer) {
     for (;;) {
@@ -54,8 +54,8 @@ class Lane {
    public:
     explicit Access(Lane& lane) : lane_(lane) {
       if (lane_.mutex_.try_lock()) return;
-      // Whoever drives lets go after each wait and stays away while somebody wants the lane; the wake-up makes
-      // his present wait, or his next one, the last.
+      // Whoever drives lets go after each wait and stays away while somebody wants the lane; the wake-up
+      // makes his present wait, or his next one, the last.
       lane_.wanted_.fetch_add(1, std::memory_order_seq_cst);
       lane_.channel_.wake();
       lane_.mutex_.lock();

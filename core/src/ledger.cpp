@@ -20,8 +20,8 @@ std::uint32_t& search_start() noexcept {
 
 Result<Ledger> Ledger::create(std::uint32_t slots) {
   Ledger ledger;
-  HOLDFAST_TRY(ledger.region_, numa::SharedRegion::create("holdfast-ledger",
-                                                          sizeof(LedgerMemory) + slots * sizeof(std::uint64_t)));
+  HOLDFAST_TRY(ledger.region_, numa::SharedRegion::create(
+                                   "holdfast-ledger", sizeof(LedgerMemory) + slots * sizeof(std::uint64_t)));
   ledger.slots_ = slots;
   return ledger;
 }
@@ -34,7 +34,8 @@ std::optional<std::uint32_t> Ledger::announce(const PinnedBlock& block) noexcept
     std::uint64_t expected = 0;
     // Raised before the slot is used: an owner that reads it too low would miss the pin.
     std::uint64_t high = ledger.high_water.load(std::memory_order_relaxed);
-    while (slot >= high && !ledger.high_water.compare_exchange_weak(high, slot + 1, std::memory_order_seq_cst)) {
+    while (slot >= high &&
+           !ledger.high_water.compare_exchange_weak(high, slot + 1, std::memory_order_seq_cst)) {
     }
     if (ledger.slots()[slot].load(std::memory_order_relaxed) == 0 &&
         ledger.slots()[slot].compare_exchange_strong(expected, block.pack(), std::memory_order_seq_cst)) {

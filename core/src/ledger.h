@@ -1,6 +1,6 @@
-// Pins without locks. A reader announces a pin in its own ledger, which it alone writes, then looks at the entry
-// again; the owner changes the entry, then looks through the ledgers of the processes on its host. Both sides are
-// sequentially consistent, so either the reader sees the change or the owner sees the pin (Dekker).
+// Pins without locks. A reader announces a pin in its own ledger, which it alone writes, then looks at the
+// entry again; the owner changes the entry, then looks through the ledgers of the processes on its host. Both
+// sides are sequentially consistent, so either the reader sees the change or the owner sees the pin (Dekker).
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,8 @@ struct PinnedBlock {
 };
 inline constexpr std::uint32_t kMostMembers = (1U << 24) - 2;
 
-/// What a ledger looks like in shared memory; the slots follow. Those beyond `high_water` have never been used.
+/// What a ledger looks like in shared memory; the slots follow. Those beyond `high_water` have never been
+/// used.
 struct LedgerMemory {
   using Slot = std::atomic<std::uint64_t>;
   std::atomic<std::uint64_t> high_water;

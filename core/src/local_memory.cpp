@@ -1,16 +1,16 @@
 #include "src/local_memory.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "holdfast/base/units.h"
 
 namespace holdfast {
 
 Result<std::shared_ptr<LocalMemory>> LocalMemory::create(const numa::Topology& topology,
-                                                         const numa::ArenaOptions& options, std::uint32_t pins,
-                                                         std::uint32_t members) {
+                                                         const numa::ArenaOptions& options,
+                                                         std::uint32_t pins, std::uint32_t members) {
   std::shared_ptr<LocalMemory> made(new LocalMemory);
   made->topology_ = topology;
   HOLDFAST_TRY(made->arena_, numa::Arena::create(topology, options));
@@ -38,17 +38,19 @@ std::optional<std::size_t> LocalMemory::segment_on(numa::NodeId node) const noex
   return std::nullopt;
 }
 
-Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node) {
+Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                    std::optional<numa::NodeId> node) {
   constexpr std::string_view kOperation = "LocalMemory::allocate";
   const auto segments = arena_->segments();
   std::optional<std::size_t> preferred;
   if (node) {
     preferred = segment_on(*node);
     if (!preferred)
-      return fail(Code::invalid, kOperation,
-                  fmt::format("the arena has no segment on node {}; open the store with that node among its nodes "
-                              "(HOLDFAST_NODES), or leave the node out",
-                              node->value));
+      return fail(
+          Code::invalid, kOperation,
+          fmt::format("the arena has no segment on node {}; open the store with that node among its nodes "
+                      "(HOLDFAST_NODES), or leave the node out",
+                      node->value));
   } else if (segments.size() == 1) {
     preferred = 0;
   } else {
@@ -73,15 +75,18 @@ Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment
     largest_free = std::max(largest_free, stats.largest_free);
   }
   if (bytes > largest_segment)
-    return fail(Code::invalid, kOperation,
-                fmt::format("{} do not fit into any segment of the arena, the largest is {}; open the store with a "
-                            "larger arena (HOLDFAST_ARENA), or split the object",
-                            format_bytes(bytes), format_bytes(largest_segment)));
-  return fail(Code::full, kOperation,
-              fmt::format("no room for {}: {} of {} are used, the largest hole is {}; erase objects, release pins, or "
-                          "open the store with a larger arena (HOLDFAST_ARENA)",
-                          format_bytes(bytes), format_bytes(used), format_bytes(arena_->bytes()),
-                          format_bytes(largest_free)));
+    return fail(
+        Code::invalid, kOperation,
+        fmt::format("{} do not fit into any segment of the arena, the largest is {}; open the store with a "
+                    "larger arena (HOLDFAST_ARENA), or split the object",
+                    format_bytes(bytes), format_bytes(largest_segment)));
+  return fail(
+      Code::full, kOperation,
+      fmt::format(
+          "no room for {}: {} of {} are used, the largest hole is {}; erase objects, release pins, or "
+          "open the store with a larger arena (HOLDFAST_ARENA)",
+          format_bytes(bytes), format_bytes(used), format_bytes(arena_->bytes()),
+          format_bytes(largest_free)));
 }
 
 View* LocalMemory::add_view(std::unique_ptr<View> view) {

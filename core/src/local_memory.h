@@ -1,5 +1,5 @@
-// This process's memory as pins see it: the arena with its allocators, the ledger, and the views of neighbours.
-// Pins hold it, so that they may outlive their store.
+// This process's memory as pins see it: the arena with its allocators, the ledger, and the views of
+// neighbours. Pins hold it, so that they may outlive their store.
 #pragma once
 
 #include <atomic>
@@ -29,8 +29,9 @@ struct Block {
 class LocalMemory {
  public:
   /// `members`: how many views there can be. Errors: as Arena::create and Ledger::create.
-  static Result<std::shared_ptr<LocalMemory>> create(const numa::Topology& topology, const numa::ArenaOptions& options,
-                                                     std::uint32_t pins, std::uint32_t members);
+  static Result<std::shared_ptr<LocalMemory>> create(const numa::Topology& topology,
+                                                     const numa::ArenaOptions& options, std::uint32_t pins,
+                                                     std::uint32_t members);
   ~LocalMemory();
 
   const numa::Arena& arena() const noexcept { return *arena_; }
@@ -43,7 +44,9 @@ class LocalMemory {
   void free(const Block& block) { allocators_[block.segment]->free(block.extent); }
 
   /// Blocks that did not lie where they were asked for.
-  std::uint64_t placed_elsewhere() const noexcept { return placed_elsewhere_.load(std::memory_order_relaxed); }
+  std::uint64_t placed_elsewhere() const noexcept {
+    return placed_elsewhere_.load(std::memory_order_relaxed);
+  }
 
   /// A member's arena if it is mapped here; nullptr else. Any thread.
   View* view(MemberId member) const noexcept { return views_[member.value].load(std::memory_order_acquire); }

@@ -46,7 +46,8 @@ class Member : public std::enable_shared_from_this<Member> {
   std::shared_ptr<detail::OpValue<Pin>> fetch(const Target& target, const GetOptions& options);
   Result<std::uint64_t> get_into(const Entry& entry, std::span<std::byte> buffer, Duration timeout,
                                  const GetOptions& options);
-  std::vector<Result<Pin>> get_many(std::span<const Entry> entries, Duration timeout, const GetOptions& options);
+  std::vector<Result<Pin>> get_many(std::span<const Entry> entries, Duration timeout,
+                                    const GetOptions& options);
   Result<WaitResult> wait(std::span<const Entry> entries, std::size_t count, Duration timeout);
   Result<ObjectRef> lookup(const Key& name, Duration timeout, const GetOptions& options);
   Result<bool> contains(const Target& target, Duration timeout);
@@ -74,13 +75,14 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<ObjectRef> enter(DraftState& draft, const std::optional<Key>& name);
   Status erase(const Entry& entry, Deadline deadline);
 
-  /// Runs a protocol on the calling thread's lane until it ends (run.h). `bytes`: what it moves, for the time to
-  /// spin. `start(channel, done)` spawns it and has `done` called with its result.
+  /// Runs a protocol on the calling thread's lane until it ends (run.h). `bytes`: what it moves, for the time
+  /// to spin. `start(channel, done)` spawns it and has `done` called with its result.
   template <class T, class Start>
   Result<T> run(std::uint64_t bytes, Start start);
 
   Job job_;
-  std::unique_ptr<fabric::Launch> launch_;  ///< kept: some launchers end the job when a rank leaves them early
+  std::unique_ptr<fabric::Launch>
+      launch_;  ///< kept: some launchers end the job when a rank leaves them early
   std::unique_ptr<fabric::Fabric> fabric_;
   std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<Agent> agent_;
@@ -90,8 +92,8 @@ class Member : public std::enable_shared_from_this<Member> {
 
 /// What a Draft holds. Its memory goes back when it is destroyed unsealed, also after the store was closed.
 struct DraftState {
-  DraftState(std::weak_ptr<Member> of, std::shared_ptr<LocalMemory> in, const ObjectId& as, const BlockLayout& like,
-             const Block& at)
+  DraftState(std::weak_ptr<Member> of, std::shared_ptr<LocalMemory> in, const ObjectId& as,
+             const BlockLayout& like, const Block& at)
       : member(std::move(of)), memory(std::move(in)), id(as), layout(like), block(at) {
     // What lay here before must not be taken for an object while it is written.
     spoil_header(block.address);

@@ -1,7 +1,7 @@
 // Getting, waiting and looking up.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "src/get_remote.h"
 #include "src/lane_op.h"
@@ -46,8 +46,9 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      HOLDFAST_TRY(auto pin, get_local(job_, *view, entry->id, want(options, timeout, range)));
-      if (pin) return std::move(*pin);
+      Pin pin;
+      HOLDFAST_TRY(const bool there, get_local(job_, *view, entry->id, want(options, timeout, range), pin));
+      if (there) return pin;
     }
   }
   const Deadline deadline = Deadline::after(job_.clock, timeout);
@@ -60,9 +61,10 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   if (const Entry* const entry = std::get_if<Entry>(&target)) {
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
-      auto pin = get_local(job_, *view, entry->id, want(options, options.timeout));
-      if (!pin) return std::make_shared<ReadyPin>(tl::unexpected(std::move(pin).error()));
-      if (*pin) return std::make_shared<ReadyPin>(std::move(**pin));
+      Pin pin;
+      auto there = get_local(job_, *view, entry->id, want(options, options.timeout), pin);
+      if (!there) return std::make_shared<ReadyPin>(tl::unexpected(std::move(there).error()));
+      if (*there) return std::make_shared<ReadyPin>(std::move(pin));
     }
   }
   auto lane = lanes_->mine();
@@ -80,7 +82,8 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
                                        const GetOptions& options) {
   if (buffer.size() < entry.layout.size)
     return fail(Code::invalid, "Store::get_into",
-                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(), entry.layout.size));
+                fmt::format("the buffer of {} bytes is too small for the object of {}", buffer.size(),
+                            entry.layout.size));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
     spawn(get_copy(job_, channel, entry, want(options, timeout), buffer, deadline), done);
@@ -99,9 +102,12 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
     } else if (*view == nullptr) {
       remote[entries[i].owner].push_back(i);
     } else {
-      auto pin = get_local(job_, **view, entries[i].id, want(options, timeout));
-      if (!pin) found[i] = tl::unexpected(std::move(pin).error());
-      if (pin && *pin) found[i] = std::move(**pin);
+      Pin pin;
+      auto there = get_local(job_, **view, entries[i].id, want(options, timeout), pin);
+      if (!there)
+        found[i] = tl::unexpected(std::move(there).error());
+      else if (*there)
+        found[i] = std::move(pin);
     }
   }
   // All owners at once; each with its own reads in flight.
@@ -128,11 +134,13 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
   std::vector<Result<Pin>> pins;
   pins.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    // What is left was not in a mapped catalogue: not sealed yet, or erased. Time that is up is not a timeout of zero.
+    // What is left was not in a mapped catalogue: not sealed yet, or erased. Time that is up is not a timeout
+    // of zero.
     if (found[i])
       pins.push_back(std::move(*found[i]));
     else
-      pins.push_back(get(entries[i], {}, std::max(deadline.left(job_.clock), std::min(timeout, Duration(1))), options));
+      pins.push_back(
+          get(entries[i], {}, std::max(deadline.left(job_.clock), std::min(timeout, Duration(1))), options));
   }
   return pins;
 }
@@ -182,7 +190,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   lane->drive([&] { return progress->count >= count; }, deadline, spin_for(0));
   WaitResult result;
   lane->run([&](Channel&) {
-    for (std::size_t i = 0; i < entries.size(); ++i) (progress->ready[i] ? result.ready : result.pending).push_back(i);
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      (progress->ready[i] ? result.ready : result.pending).push_back(i);
   });
   return result;
 }
@@ -190,8 +199,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
 Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOptions& options) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
-    spawn(resolve(job_, channel, name, waits(options, timeout), deadline), done);
-  }));
+                 spawn(resolve(job_, channel, name, waits(options, timeout), deadline), done);
+               }));
   return make_ref(entry);
 }
 

@@ -1,10 +1,9 @@
 // Joining a job and leaving it.
+#include <fmt/format.h>
 #include <limits.h>
 #include <unistd.h>
 
 #include <algorithm>
-
-#include <fmt/format.h>
 
 #include "holdfast/base/log.h"
 #include "holdfast/base/random.h"
@@ -28,7 +27,8 @@ Status check_options(const StoreOptions& options) {
   if (options.reading_endpoints < 1 || options.reading_endpoints > 256)
     return bad("StoreOptions::reading_endpoints must be 1 to 256");
   if (options.pins < 64 || options.pins > 1U << 24) return bad("StoreOptions::pins must be 64 to 2^24");
-  if (options.catalogue_entries > 1ULL << 32) return bad("StoreOptions::catalogue_entries must be at most 2^32");
+  if (options.catalogue_entries > 1ULL << 32)
+    return bad("StoreOptions::catalogue_entries must be at most 2^32");
   return {};
 }
 
@@ -61,7 +61,8 @@ Result<std::shared_ptr<Member>> Member::open(const StoreOptions& options) {
   HOLDFAST_TRY(const Environment environment, Environment::read());
   if (const auto level = environment.get(Variable::log)) {
     const auto parsed = parse_log_level(*level);
-    if (!parsed) return fail(Code::invalid, kOperation, fmt::format("HOLDFAST_LOG: {}", parsed.error().detail));
+    if (!parsed)
+      return fail(Code::invalid, kOperation, fmt::format("HOLDFAST_LOG: {}", parsed.error().detail));
     set_log_level(*parsed);
   }
   std::shared_ptr<Member> member(new Member(real_clock(), options));
@@ -80,13 +81,13 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   job_.name = identity.job;
 
   HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
-  HOLDFAST_TRY(job_.memory, LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
+  HOLDFAST_TRY(job_.memory,
+               LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
   report_arena(job_.memory->arena());
   const CatalogueGeometry geometry = geometry_for(job_.options);
   HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
-  HOLDFAST_TRY(job_.neighbours,
-               Neighbours::start({identity.job, MemberId{identity.rank}, incarnation}, job_.memory->arena(),
-                                 job_.memory->ledger()));
+  HOLDFAST_TRY(job_.neighbours, Neighbours::start({identity.job, MemberId{identity.rank}, incarnation},
+                                                  job_.memory->arena(), job_.memory->ledger()));
 
   HOLDFAST_TRY(fabric_, fabric::open_ofi({job_.options.provider, job_.options.interface}, job_.clock));
   job_.fabric_info = fabric_->info();
@@ -134,7 +135,8 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
   const std::uint64_t incarnation = cards[identity.rank].incarnation;
   job_.unmappable = std::vector<std::atomic<bool>>(cards.size());
   job_.peers = std::make_unique<Peers>(self, std::move(cards));
-  HOLDFAST_TRY(job_.holdings, Holdings::create(job_.memory, *job_.neighbours, self, incarnation, geometry, catalogue));
+  HOLDFAST_TRY(job_.holdings,
+               Holdings::create(job_.memory, *job_.neighbours, self, incarnation, geometry, catalogue));
 
   auto own = std::make_unique<View>();
   own->owner = self;
@@ -148,11 +150,12 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
   job_.memory->add_view(std::move(own));
 
   const Sender sender{self.value, incarnation};
-  lanes_ = std::make_unique<Lanes>(*fabric_, job_.clock, sender, job_.options.reading_endpoints, std::move(memory));
+  lanes_ = std::make_unique<Lanes>(*fabric_, job_.clock, sender, job_.options.reading_endpoints,
+                                   std::move(memory));
   HOLDFAST_TRY(agent_, Agent::start(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
                                     std::move(regions)));
-  log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job, identity.rank,
-                                  identity.size, identity.launcher, job_.fabric_info.provider,
+  log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job,
+                                  identity.rank, identity.size, identity.launcher, job_.fabric_info.provider,
                                   job_.fabric_info.domain, job_.fabric_info.reason));
   return {};
 }

@@ -1,8 +1,8 @@
 // Putting, sealing and erasing.
+#include <fmt/format.h>
+
 #include <bit>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "holdfast/draft.h"
 #include "src/block.h"
@@ -20,27 +20,33 @@ Result<BlockLayout> layout_for(std::uint64_t size, const PutOptions& options) {
   if (!std::has_single_bit(options.alignment) || options.alignment < kLeastAlignment ||
       options.alignment > kMostAlignment)
     return fail(Code::invalid, "Store::draft",
-                fmt::format("an alignment of {} is not possible; choose a power of two from {} to {}", options.alignment,
-                            kLeastAlignment, kMostAlignment));
+                fmt::format("an alignment of {} is not possible; choose a power of two from {} to {}",
+                            options.alignment, kLeastAlignment, kMostAlignment));
   if (size > kMaxPayloadBytes)
-    return fail(Code::invalid, "Store::draft",
-                fmt::format("an object has at most {}, not {}", format_bytes(kMaxPayloadBytes), format_bytes(size)));
-  return BlockLayout{size, BlockLayout::make_flags(options.checksum == PutOptions::Checksum::on, options.alignment)};
+    return fail(
+        Code::invalid, "Store::draft",
+        fmt::format("an object has at most {}, not {}", format_bytes(kMaxPayloadBytes), format_bytes(size)));
+  return BlockLayout{
+      size, BlockLayout::make_flags(options.checksum == PutOptions::Checksum::on, options.alignment)};
 }
 
 }  // namespace
 
 Result<Draft> Member::draft(std::uint64_t size, const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(size, options));
-  HOLDFAST_TRY(const Block block, job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
-  auto state = std::make_unique<DraftState>(shared_from_this(), job_.memory, job_.holdings->new_id(), layout, block);
+  HOLDFAST_TRY(const Block block,
+               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
+  auto state =
+      std::make_unique<DraftState>(shared_from_this(), job_.memory, job_.holdings->new_id(), layout, block);
   state->timeout = options.timeout;
   return Draft(std::move(state));
 }
 
-Result<ObjectRef> Member::put(std::optional<Key> name, std::span<const std::byte> bytes, const PutOptions& options) {
+Result<ObjectRef> Member::put(std::optional<Key> name, std::span<const std::byte> bytes,
+                              const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(bytes.size(), options));
-  HOLDFAST_TRY(const Block block, job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
+  HOLDFAST_TRY(const Block block,
+               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
   DraftState draft({}, job_.memory, job_.holdings->new_id(), layout, block);
   draft.timeout = options.timeout;
   fill_block(block.address, layout, bytes);
@@ -54,7 +60,8 @@ Result<ObjectRef> Member::seal(DraftState& draft, std::optional<Key> name) {
 
 /// Makes a block whose payload and table are complete an object, under a name if one is given.
 Result<ObjectRef> Member::enter(DraftState& draft, const std::optional<Key>& name) {
-  write_header(draft.block.address, {draft.id, job_.peers->card(job_.peers->self()).incarnation, draft.layout},
+  write_header(draft.block.address,
+               {draft.id, job_.peers->card(job_.peers->self()).incarnation, draft.layout},
                job_.holdings->new_generation());
   auto sealed = job_.holdings->seal(draft.id, draft.layout, draft.block);
   if (!sealed) {
@@ -144,12 +151,11 @@ Status Member::erase(const Entry& entry, Deadline deadline) {
 
 Status Member::erase(const Key& name, Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  const auto entry =
-      job_.peers->home_of(name) == job_.peers->self()
-          ? job_.holdings->unpublish(name, ObjectId{})
-          : run<Entry>(0, [&](Channel& channel, auto done) {
-              spawn(unpublish_name(job_, channel, name, ObjectId{}, deadline), done);
-            });
+  const auto entry = job_.peers->home_of(name) == job_.peers->self()
+                         ? job_.holdings->unpublish(name, ObjectId{})
+                         : run<Entry>(0, [&](Channel& channel, auto done) {
+                             spawn(unpublish_name(job_, channel, name, ObjectId{}, deadline), done);
+                           });
   if (!entry) return tl::unexpected(entry.error());
   const Status erased = erase(*entry, deadline);
   const bool gone_anyway =

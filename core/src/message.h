@@ -13,22 +13,22 @@
 namespace holdfast {
 
 enum class MessageType : std::uint8_t {
-  reply = 1,       ///< to any request: a status, then what the request's comment says
-  publish = 2,     ///< name key, entry. Home: enters it. exists
-  unpublish = 3,   ///< name key, object id or zero (any). Home: takes it out; replies its entry. not_found
-  await_name = 4,  ///< name key. Home: replies its entry, when it is there
-  await_object = 5,///< object id. Owner: replies its entry, when it is sealed. not_found
-  give_up = 6,     ///< key, number of the await request: it is not waited for any more. No reply
-  erase = 7,       ///< object id. Owner: erases the object; replies whether it had a name, and its key. not_found
-  keys = 8,        ///< arena offset. Owner: exposes the region there if need be; replies its key
-  arrive = 9,      ///< barrier number. Rank 0: replies when all have arrived
-  ping = 10,       ///< no reply: sending it shows whether the peer's endpoint is still there
+  reply = 1,         ///< to any request: a status, then what the request's comment says
+  publish = 2,       ///< name key, entry. Home: enters it. exists
+  unpublish = 3,     ///< name key, object id or zero (any). Home: takes it out; replies its entry. not_found
+  await_name = 4,    ///< name key. Home: replies its entry, when it is there
+  await_object = 5,  ///< object id. Owner: replies its entry, when it is sealed. not_found
+  give_up = 6,       ///< key, number of the await request: it is not waited for any more. No reply
+  erase = 7,   ///< object id. Owner: erases the object; replies whether it had a name, and its key. not_found
+  keys = 8,    ///< arena offset. Owner: exposes the region there if need be; replies its key
+  arrive = 9,  ///< barrier number. Rank 0: replies when all have arrived
+  ping = 10,   ///< no reply: sending it shows whether the peer's endpoint is still there
 };
 
 struct MessageHeader {
   static constexpr std::uint32_t kMagic = 0x31464c48;  // "HLF1"
   MessageType type = MessageType::ping;
-  std::uint32_t from = 0;               ///< rank
+  std::uint32_t from = 0;  ///< rank
   std::uint64_t from_incarnation = 0;
   std::uint64_t to_incarnation = 0;     ///< whom it is meant for; another life of a member refuses it
   std::uint64_t request = 0;            ///< numbers requests of one endpoint; a reply repeats it

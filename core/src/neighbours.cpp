@@ -1,15 +1,15 @@
 #include "src/neighbours.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "holdfast/base/log.h"
 #include "holdfast/base/thread.h"
@@ -52,13 +52,15 @@ Result<std::unique_ptr<Neighbours>> Neighbours::start(Identity identity, const n
   std::unique_ptr<Neighbours> made(new Neighbours(std::move(identity), arena, ledger));
   made->listener_ = File(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   made->wake_ = File(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!made->listener_ || !made->wake_) return fail_errno(errno, "Neighbours::start", "cannot make a Unix socket");
+  if (!made->listener_ || !made->wake_)
+    return fail_errno(errno, "Neighbours::start", "cannot make a Unix socket");
   socklen_t length = 0;
   const sockaddr_un address = abstract_address(made->socket_name_, length);
   if (bind(made->listener_.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
       listen(made->listener_.get(), SOMAXCONN) != 0)
     return fail_errno(errno, "Neighbours::start", "cannot listen on a Unix socket");
-  HOLDFAST_TRY(made->thread_, start_thread("hf-neighbours", [neighbours = made.get()] { neighbours->serve(); }));
+  HOLDFAST_TRY(made->thread_,
+               start_thread("hf-neighbours", [neighbours = made.get()] { neighbours->serve(); }));
   return made;
 }
 
@@ -118,8 +120,9 @@ bool Neighbours::serve_hello(Reader& reader) {
   auto hello = receive_descriptors(reader.connection.get());
   if (!hello || hello->files.size() != 1) return false;
   WireReader in(hello->bytes);
-  const bool meant_for_us = in.get<std::uint64_t>() == kHelloMagic && in.get<std::uint32_t>() == kProtocolVersion &&
-                            in.get_text() == identity_.job && in.get<std::uint64_t>() == identity_.incarnation;
+  const bool meant_for_us = in.get<std::uint64_t>() == kHelloMagic &&
+                            in.get<std::uint32_t>() == kProtocolVersion && in.get_text() == identity_.job &&
+                            in.get<std::uint64_t>() == identity_.incarnation;
   const auto ledger_bytes = in.get<std::uint64_t>();
   if (!meant_for_us || !in.ok() || ledger_bytes < sizeof(LedgerMemory)) return false;
   auto ledger = numa::ReadOnlyMapping::map(hello->files.front(), ledger_bytes);
@@ -154,7 +157,8 @@ Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card
   if (connect(socket, reinterpret_cast<const sockaddr*>(&address), length) != 0)
     return errno == ECONNREFUSED ? fail(Code::owner_lost, kOperation, "the member's process has ended")
                                  : fail_errno(errno, kOperation, "cannot reach a member on this host");
-  if (!same_user(socket)) return fail(Code::denied, kOperation, "the member on this host belongs to another user");
+  if (!same_user(socket))
+    return fail(Code::denied, kOperation, "the member on this host belongs to another user");
 
   WireWriter hello;
   hello.put(kHelloMagic);
@@ -184,8 +188,7 @@ Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card
   const std::byte* const catalogue = view->at(card.catalogue_at, card.catalogue.bytes());
   if (!in.ok() || first != card.arena_bytes || catalogue == nullptr)
     return fail(Code::system, kOperation, "a member on this host passed memory that does not fit its card");
-  view->catalogue =
-      CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue), card.catalogue);
+  view->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue), card.catalogue);
   return view;
 }
 
@@ -202,7 +205,8 @@ bool Neighbours::pinned(const PinnedBlock& block) const {
   const std::shared_lock lock(readers_mutex_);
   return std::ranges::any_of(readers_, [&](const Reader& reader) {
     return reader.ledger.base() != nullptr &&
-           ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(), block);
+           ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
+                       block);
   });
 }
 

@@ -1,13 +1,13 @@
-// Members on the same host: they hand each other descriptors of their memory over a Unix socket that checks who
-// asks, and notice each other's end by the socket's hang-up.
+// Members on the same host: they hand each other descriptors of their memory over a Unix socket that checks
+// who asks, and notice each other's end by the socket's hang-up.
 //
-// A reader attaches to an owner: it passes its ledger, the owner notes it, then passes its segments. So there is
-// no moment in which the reader could pin and the owner not know where to look. The connection stays open; when
-// it closes, the owner forgets the ledger, and the reader knows that the owner has gone.
+// A reader attaches to an owner: it passes its ledger, the owner notes it, then passes its segments. So there
+// is no moment in which the reader could pin and the owner not know where to look. The connection stays open;
+// when it closes, the owner forgets the ledger, and the reader knows that the owner has gone.
 #pragma once
 
-#include <cstdint>
 #include <atomic>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -37,7 +37,8 @@ class Neighbours {
 
   /// Listens on a socket of its own in the abstract namespace (nothing is left behind in any file system) and
   /// starts the thread that serves it. `arena` and `ledger` outlive this object. Errors: system.
-  static Result<std::unique_ptr<Neighbours>> start(Identity identity, const numa::Arena& arena, const Ledger& ledger);
+  static Result<std::unique_ptr<Neighbours>> start(Identity identity, const numa::Arena& arena,
+                                                   const Ledger& ledger);
   ~Neighbours();  ///< leaves: those attached see this member as lost
 
   const std::string& socket_name() const noexcept { return socket_name_; }

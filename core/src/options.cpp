@@ -1,10 +1,10 @@
 #include "holdfast/options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
-
-#include <fmt/format.h>
 
 namespace holdfast {
 namespace {
@@ -80,8 +80,9 @@ Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
   }
   if (const auto text = environment.get(Variable::verify)) {
     HOLDFAST_TRY(options.verify,
-                 parse_word<Verify>(*text, "HOLDFAST_VERIFY",
-                                    {{"always", Verify::always}, {"remote", Verify::remote}, {"never", Verify::never}}));
+                 parse_word<Verify>(
+                     *text, "HOLDFAST_VERIFY",
+                     {{"always", Verify::always}, {"remote", Verify::remote}, {"never", Verify::never}}));
   }
   if (const auto text = environment.get(Variable::open_timeout)) {
     HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_OPEN_TIMEOUT"));

@@ -22,7 +22,9 @@ class Peers {
   MemberId self() const noexcept { return self_; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cards_.size()); }
   const Card& card(MemberId member) const noexcept { return cards_[member.value]; }
-  Receiver receiver(MemberId member) const noexcept { return {card(member).address, card(member).incarnation}; }
+  Receiver receiver(MemberId member) const noexcept {
+    return {card(member).address, card(member).incarnation};
+  }
   bool shares_host(MemberId member) const noexcept { return card(member).host == card(self_).host; }
 
   /// The region of a member's arena that an offset lies in, if its key is known. Any thread.

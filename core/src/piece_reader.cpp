@@ -15,6 +15,10 @@ PieceReader::PieceReader(Channel& channel, fabric::PeerId peer, const RegionKey&
 void PieceReader::start(const Piece& piece) {
   Slot& next = slot(started_++);
   HOLDFAST_CHECK(next.done, "more reads in flight than the reader's depth");
+  if (channel_.closing()) {
+    next.status = channel_.closed_status();
+    return;
+  }
   next.done = false;
   next.status = {};
   fabric::ReadRequest request;

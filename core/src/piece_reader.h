@@ -34,8 +34,8 @@ class PieceReader {
 
   std::size_t depth() const noexcept { return depth_; }
 
-  /// Starts the next read. Its number is one more than the last one's; the caller keeps at most depth() numbers
-  /// not yet awaited.
+  /// Starts the next read. Its number is one more than the last one's; the caller keeps at most depth()
+  /// numbers not yet awaited.
   void start(const Piece& piece);
 
   /// co_await it: how read `number` ended.

@@ -7,7 +7,8 @@
 namespace holdfast {
 
 void Pin::release() noexcept {
-  if (slot_ != kNoSlot) static_cast<LocalMemory*>(hold_.get())->ledger().withdraw(std::exchange(slot_, kNoSlot));
+  if (slot_ != kNoSlot)
+    static_cast<LocalMemory*>(hold_.get())->ledger().withdraw(std::exchange(slot_, kNoSlot));
   bytes_ = {};
   hold_.reset();
 }

@@ -12,7 +12,8 @@ namespace holdfast {
 class PinFactory {
  public:
   /// Protected by a ledger slot, which the pin withdraws when it goes.
-  static Pin in_place(std::span<const std::byte> bytes, std::shared_ptr<LocalMemory> memory, std::uint32_t slot) {
+  static Pin in_place(std::span<const std::byte> bytes, std::shared_ptr<LocalMemory> memory,
+                      std::uint32_t slot) {
     Pin pin;
     pin.bytes_ = bytes;
     pin.slot_ = slot;

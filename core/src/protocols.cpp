@@ -1,8 +1,8 @@
 #include "src/protocols.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "holdfast/base/checksum.h"
 #include "src/block.h"
@@ -19,7 +19,6 @@ constexpr int kReadAttempts = 8;
 // Rounds that find the entry as it was: then it is not a change that spoils the bytes.
 constexpr int kSameAttempts = 3;
 
-
 /// Asks for a key's entry and waits for it at its keeper; tells the keeper when the deadline comes first.
 Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key key, Deadline deadline) {
   if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
@@ -27,7 +26,8 @@ Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key
   WireWriter body;
   put_key(body, key);
   auto reply = co_await channel.call(job.peers->receiver(keeper),
-                                     is_name ? MessageType::await_name : MessageType::await_object, body.take(), deadline);
+                                     is_name ? MessageType::await_name : MessageType::await_object,
+                                     body.take(), deadline);
   if (reply) {
     WireReader in(*reply);
     const Entry entry = get_entry(in);
@@ -39,20 +39,23 @@ Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key
 
 tl::unexpected<Error> missing(const Target& target) {
   if (const Entry* entry = std::get_if<Entry>(&target))
-    return fail(Code::not_found, kOperation, fmt::format("object {} is not there (any more)", entry->id.to_hex()));
+    return fail(Code::not_found, kOperation,
+                fmt::format("object {} is not there (any more)", entry->id.to_hex()));
   return fail(Code::not_found, kOperation, "no object has this name");
 }
 
 tl::unexpected<Error> corrupt(Job& job, const Entry& entry) {
   job.counters.add(Count::corrupt);
-  return fail(Code::corrupt, kOperation,
-              fmt::format("the bytes of object {} in the memory of {} fail their checksums; erase it and put it again",
-                          entry.id.to_hex(), job.peers->describe(entry.owner)));
+  return fail(
+      Code::corrupt, kOperation,
+      fmt::format(
+          "the bytes of object {} in the memory of {} fail their checksums; erase it and put it again",
+          entry.id.to_hex(), job.peers->describe(entry.owner)));
 }
 
 /// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
-Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
-                                 Deadline deadline) {
+Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want,
+                                 std::span<std::byte> into, Deadline deadline) {
   int same = 0;
   for (int attempt = 0; attempt < kReadAttempts && same < kSameAttempts; ++attempt) {
     auto read = co_await read_block(job, channel, entry, want, into, deadline);
@@ -141,16 +144,17 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
       job.counters.add(Count::get_bytes_remote, landed.payload.size());
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
-    HOLDFAST_CO_TRY(auto pin, get_local(job, **view, entry.id, want));
-    if (pin) co_return std::move(*pin);
+    Pin pin;
+    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
+    if (there) co_return std::move(pin);
     // Not sealed yet, or erased; the owner knows which.
     HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
   }
   co_return missing(target);
 }
 
-Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
-                                     Deadline deadline) {
+Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
+                                     std::span<std::byte> into, Deadline deadline) {
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     auto view = job.view_of(entry.owner, deadline);
     if (!view) co_return tl::unexpected(std::move(view).error());
@@ -162,11 +166,13 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
       job.counters.add(Count::get_bytes_remote, bytes);
       co_return bytes;
     }
-    // Checked while it is copied would need the block's layout here; checking first leaves small objects in cache.
-    HOLDFAST_CO_TRY(auto pin, get_local(job, **view, entry.id, want));
-    if (pin) {
-      copy_bytes(into.first(pin->size()), pin->bytes(), copy_mode_for(pin->size()));
-      co_return pin->size();
+    // Checked while it is copied would need the block's layout here; checking first leaves small objects in
+    // cache.
+    Pin pin;
+    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
+    if (there) {
+      copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
+      co_return pin.size();
     }
     HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
   }
@@ -189,7 +195,8 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   put_key(body, name);
   body.put(id.high);
   body.put(id.low);
-  auto reply = co_await channel.call(job.peers->receiver(home), MessageType::unpublish, body.take(), deadline);
+  auto reply =
+      co_await channel.call(job.peers->receiver(home), MessageType::unpublish, body.take(), deadline);
   if (!reply) co_return name_peer(job, home, std::move(reply).error(), "Store::erase");
   WireReader in(*reply);
   const Entry entry = get_entry(in);

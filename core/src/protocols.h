@@ -1,5 +1,6 @@
-// What a member does to get, name and erase objects, wherever they are: coroutines on a channel, over the pieces
-// beneath (get_local, get_remote, requests). Parameters that outlive the first suspension are passed by value.
+// What a member does to get, name and erase objects, wherever they are: coroutines on a channel, over the
+// pieces beneath (get_local, get_remote, requests). Parameters that outlive the first suspension are passed
+// by value.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ using Target = std::variant<Entry, Key>;
 /// Errors: not_found (without `wait`), timed_out, owner_lost.
 Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Deadline deadline);
 
-/// An object's entry as its owner's catalogue has it now. With `wait`, waits for a promised object to be sealed.
-/// Errors: not_found, timed_out, owner_lost.
+/// An object's entry as its owner's catalogue has it now. With `wait`, waits for a promised object to be
+/// sealed. Errors: not_found, timed_out, owner_lost.
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, bool wait,
                                 Deadline deadline);
 
@@ -32,21 +33,23 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline);
 
 /// Copies an object, or a part of it, into a buffer at least that long. Errors: as Store::get_into.
-Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want, std::span<std::byte> into,
-                                     Deadline deadline);
+Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
+                                     std::span<std::byte> into, Deadline deadline);
 
-/// Many from one member that is read by fabric; results in the order of `entries`. Neighbours in memory come with
-/// one read.
-Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner, std::vector<Entry> entries,
-                                         Want want, Deadline deadline);
+/// Many from one member that is read by fabric; results in the order of `entries`. Neighbours in memory come
+/// with one read.
+Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
+                                         std::vector<Entry> entries, Want want, Deadline deadline);
 
 /// Asks a name's home to enter it. Errors: exists, full, timed_out, owner_lost.
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline);
 
-/// Asks a name's home to take it out, if it stands for `id` (any, if zero). Errors: not_found, timed_out, owner_lost.
+/// Asks a name's home to take it out, if it stands for `id` (any, if zero). Errors: not_found, timed_out,
+/// owner_lost.
 Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline);
 
-/// Asks the owner to erase an object, then its name's home to forget it. Errors: not_found, timed_out, owner_lost.
+/// Asks the owner to erase an object, then its name's home to forget it. Errors: not_found, timed_out,
+/// owner_lost.
 Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline);
 
 /// Replaces a fabric's or channel's word for a dead or silent peer by one that names the member.

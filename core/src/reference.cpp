@@ -1,8 +1,8 @@
 // Ids, references and their tokens.
+#include <fmt/format.h>
+
 #include <bit>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "holdfast/base/checksum.h"
 #include "holdfast/object_ref.h"
@@ -49,7 +49,8 @@ Result<ObjectId> ObjectId::from_hex(std::string_view text) {
   const auto bytes = parse_hex(text);
   if (!bytes || bytes->size() != kBytes)
     return fail(Code::invalid, "ObjectId::from_hex",
-                fmt::format("\"{}\" is not an object id; it has {} hexadecimal digits", text.substr(0, 64), kHexDigits));
+                fmt::format("\"{}\" is not an object id; it has {} hexadecimal digits", text.substr(0, 64),
+                            kHexDigits));
   std::array<std::byte, kBytes> id;
   std::ranges::copy(*bytes, id.begin());
   return from_bytes(id);
@@ -95,7 +96,8 @@ ObjectRef Member::make_ref(const Entry& entry) const {
 Result<Entry> Member::entry_of(const ObjectRef& ref, std::string_view operation) const {
   if (!ref) return fail(Code::invalid, operation, "the reference is empty");
   if (ref.owner_.value >= size() || job_.peers->card(ref.owner_).incarnation != ref.owner_incarnation_)
-    return fail(Code::invalid, operation, "the reference is of another job, or of an earlier life of its owner");
+    return fail(Code::invalid, operation,
+                "the reference is of another job, or of an earlier life of its owner");
   return Entry{ref.id_, ref.location_, {ref.size_, ref.flags_}, ref.owner_};
 }
 
@@ -138,8 +140,10 @@ Result<ObjectRef> Member::redeem(std::string_view token) const {
   const std::span covered = std::span(*bytes).first(bytes->size() - sizeof sum);
   if (sum != static_cast<std::uint32_t>(checksum(covered))) return bad("the token is damaged");
   if (job != job_hash(job_.name))
-    return fail(Code::invalid, "Store::redeem", "the token is of another job; references live within one job");
-  if (!BlockLayout::flags_valid(ref.flags_) || ref.size_ > kMaxPayloadBytes) return bad("the token is damaged");
+    return fail(Code::invalid, "Store::redeem",
+                "the token is of another job; references live within one job");
+  if (!BlockLayout::flags_valid(ref.flags_) || ref.size_ > kMaxPayloadBytes)
+    return bad("the token is damaged");
   HOLDFAST_TRY(const Entry entry, entry_of(ref, "Store::redeem"));
   return make_ref(entry);
 }

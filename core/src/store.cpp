@@ -155,7 +155,8 @@ std::vector<Result<Pin>> Store::get_many(std::span<const ObjectRef> refs, Durati
   if (entries.size() == refs.size()) return got;
   std::vector<Result<Pin>> results;
   std::size_t next = 0;
-  for (auto& error : bad) results.push_back(error ? Result<Pin>(tl::unexpected(*error)) : std::move(got[next++]));
+  for (auto& error : bad)
+    results.push_back(error ? Result<Pin>(tl::unexpected(*error)) : std::move(got[next++]));
   return results;
 }
 

@@ -19,7 +19,7 @@ static_assert(std::endian::native == std::endian::little,
 class WireWriter {
  public:
   template <class Number>
-    requires std::is_integral_v<Number> || std::is_enum_v<Number>
+  requires std::is_integral_v<Number> || std::is_enum_v<Number>
   void put(Number value) {
     const auto at = bytes_.size();
     bytes_.resize(at + sizeof value);
@@ -44,8 +44,8 @@ class WireReader {
   explicit WireReader(std::span<const std::byte> bytes) noexcept : rest_(bytes) {}
 
   template <class Number>
-    requires std::is_integral_v<Number> || std::is_enum_v<Number>
-  Number get() noexcept {
+  requires std::is_integral_v<Number> || std::is_enum_v<Number> Number get()
+  noexcept {
     Number value{};
     if (rest_.size() < sizeof value) {
       ok_ = false;

@@ -29,8 +29,8 @@ class Draft {
   /// Errors: invalid (moved from or sealed).
   Result<ObjectRef> ref() const;
 
-  /// Makes the bytes an object: checksums them and enters them in the catalogue. Consumes the draft also when it
-  /// fails. Errors: full (catalogue), invalid (moved from, sealed, or the store was closed).
+  /// Makes the bytes an object: checksums them and enters them in the catalogue. Consumes the draft also when
+  /// it fails. Errors: full (catalogue), invalid (moved from, sealed, or the store was closed).
   Result<ObjectRef> seal() &&;
 
   /// The same under a name: returns when the name's home has it. If the name cannot be given, the object is

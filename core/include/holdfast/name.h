@@ -8,8 +8,9 @@
 
 namespace holdfast {
 
-/// Any text; at most kMaxBytes (longer or empty ones are refused by the calls that take a name). Names are told
-/// apart by a 128-bit hash (XXH3): with a million names in a job the chance that any two collide is below 2^-88.
+/// Any text; at most kMaxBytes (longer or empty ones are refused by the calls that take a name). Names are
+/// told apart by a 128-bit hash (XXH3): with a million names in a job the chance that any two collide is
+/// below 2^-88.
 class Name {
  public:
   static constexpr std::size_t kMaxBytes = 1024;
@@ -25,10 +26,7 @@ class Name {
 namespace detail {
 inline std::string name_part(std::string_view text) { return std::string(text); }
 template <class Number>
-  requires std::is_arithmetic_v<Number>
-std::string name_part(Number number) {
-  return std::to_string(number);
-}
+requires std::is_arithmetic_v<Number> std::string name_part(Number number) { return std::to_string(number); }
 }  // namespace detail
 
 /// Joins its arguments (text and numbers) with '/': name("halo", 3, 7) is "halo/3/7".

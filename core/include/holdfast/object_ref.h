@@ -25,11 +25,12 @@ class ObjectRef {
   std::uint64_t size() const noexcept { return size_; }  ///< payload bytes
   explicit operator bool() const noexcept { return owner_incarnation_ != 0; }
 
-  /// True if a get would find the object sealed now. Asks the owner's catalogue: from memory on the same host,
-  /// by one read from another. False after the store was closed.
+  /// True if a get would find the object sealed now. Asks the owner's catalogue: from memory on the same
+  /// host, by one read from another. False after the store was closed.
   bool is_ready() const;
 
-  /// About 130 printable characters that Store::redeem turns back into this reference, in any member of the same job.
+  /// About 130 printable characters that Store::redeem turns back into this reference, in any member of the
+  /// same job.
   std::string token() const;
 
   friend bool operator==(const ObjectRef& a, const ObjectRef& b) noexcept { return a.id_ == b.id_; }

@@ -36,8 +36,8 @@ std::optional<std::size_t> drive_any(std::span<OpState* const> states, Deadline 
 }  // namespace detail
 
 /// Started by Store::fetch. It moves when it is polled or waited for (and, over RDMA hardware, by itself in
-/// between); it ends by itself at the deadline it was started with. One thread at a time. Dropping an Op cancels
-/// it: nothing of it is handed out any more, and its buffer is freed when nothing can write it.
+/// between); it ends by itself at the deadline it was started with. One thread at a time. Dropping an Op
+/// cancels it: nothing of it is handed out any more, and its buffer is freed when nothing can write it.
 template <class T>
 class [[nodiscard]] Op {
  public:
@@ -61,13 +61,15 @@ class [[nodiscard]] Op {
   /// Waits and consumes the operation. Errors: timed_out (it is cancelled then), and those of Store::get;
   /// invalid for an operation that was consumed, cancelled or moved from.
   Result<T> wait(Duration timeout) && {
-    if (!state_) return fail(Code::invalid, "Op::wait", "this operation was consumed, cancelled or moved from");
+    if (!state_)
+      return fail(Code::invalid, "Op::wait", "this operation was consumed, cancelled or moved from");
     auto state = std::move(state_);
     const Deadline until = Deadline::after(real_clock(), timeout);
     if (!state->done()) state->drive(until);
     if (state->done()) return state->take();
     state->cancel();
-    return fail(Code::timed_out, "Op::wait", "the operation did not end within the time given; it was cancelled");
+    return fail(Code::timed_out, "Op::wait",
+                "the operation did not end within the time given; it was cancelled");
   }
 
   /// Ends the operation without its result.

@@ -16,7 +16,8 @@ namespace holdfast {
 
 /// Which gets check the payload against its checksums. The header and the catalogue are always checked.
 enum class Verify : std::uint8_t {
-  always,  ///< every get and range, also of memory on this host: costs a pass over the bytes, about 0.02 ns a byte
+  always,  ///< every get and range, also of memory on this host: costs a pass over the bytes, about 0.02 ns a
+           ///< byte
   remote,  ///< what came through the fabric; memory on this host is taken as it is, whatever its size at once
   never,
 };
@@ -46,8 +47,8 @@ struct StoreOptions {
   /// named in the error.
   Duration open_timeout = std::chrono::seconds(60);
 
-  /// Reading endpoints this process may open: one for each thread that gets from other hosts at the same time;
-  /// threads beyond share. About 55 KiB and 2 ms each over TCP. Bound: 1 to 256.
+  /// Reading endpoints this process may open: one for each thread that gets from other hosts at the same
+  /// time; threads beyond share. About 55 KiB and 2 ms each over TCP. Bound: 1 to 256.
   std::uint32_t reading_endpoints = 16;
 
   /// Pins this process may hold at once, of its own and same-host objects; 8 bytes each. More give `full`.
@@ -64,8 +65,8 @@ struct PutOptions {
   /// Payload alignment in bytes: a power of two, 64 to 2 MiB.
   std::uint32_t alignment = 64;
 
-  /// NUMA node to lie on; nothing: the node of the putting thread. A node that is full gives way to the nearest
-  /// with room (counted in stats().placed_elsewhere).
+  /// NUMA node to lie on; nothing: the node of the putting thread. A node that is full gives way to the
+  /// nearest with room (counted in stats().placed_elsewhere).
   std::optional<numa::NodeId> node;
 
   enum class Checksum : std::uint8_t {

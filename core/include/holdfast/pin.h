@@ -12,9 +12,9 @@
 
 namespace holdfast {
 
-/// The payload of an object (or of a range of it), readable until the pin goes. Where the owner is on this host,
-/// these are the owner's own bytes; else a copy in this member's arena. May outlive its Store. Movable, not
-/// copyable; a moved-from pin has no bytes. Release it in any thread.
+/// The payload of an object (or of a range of it), readable until the pin goes. Where the owner is on this
+/// host, these are the owner's own bytes; else a copy in this member's arena. May outlive its Store. Movable,
+/// not copyable; a moved-from pin has no bytes. Release it in any thread.
 class Pin {
  public:
   Pin() = default;
@@ -39,8 +39,8 @@ class Pin {
   /// The bytes as whole values of T; a remainder shorter than T is not in the view. Whole objects begin at a
   /// multiple of 64 bytes; a range that begins at one unsuitable for T stops the process.
   template <class T>
-    requires std::is_trivially_copyable_v<T>
-  std::span<const T> as() const noexcept {
+  requires std::is_trivially_copyable_v<T> std::span<const T> as()
+  const noexcept {
     HOLDFAST_CHECK(reinterpret_cast<std::uintptr_t>(bytes_.data()) % alignof(T) == 0,
                    "the pinned range is not aligned for this type; get it from an aligned offset");
     return {reinterpret_cast<const T*>(bytes_.data()), bytes_.size() / sizeof(T)};

@@ -12,41 +12,41 @@ namespace holdfast {
 /// Memory of one NUMA node's segment, in bytes.
 struct NodeStats {
   numa::SegmentReport segment;
-  std::uint64_t bytes_used = 0;    ///< blocks, landing buffers and the catalogue, with rounding
+  std::uint64_t bytes_used = 0;  ///< blocks, landing buffers and the catalogue, with rounding
   std::uint64_t bytes_free = 0;
   std::uint64_t largest_free = 0;  ///< the largest block that can be had now
 };
 
 struct Stats {
-  std::uint64_t objects = 0;             ///< sealed and not erased
-  std::uint64_t object_bytes = 0;        ///< their payloads
-  std::uint64_t names = 0;               ///< published here as their home
+  std::uint64_t objects = 0;                ///< sealed and not erased
+  std::uint64_t object_bytes = 0;           ///< their payloads
+  std::uint64_t names = 0;                  ///< published here as their home
   std::uint64_t blocks_awaiting_unpin = 0;  ///< erased, still pinned by somebody
 
   std::uint64_t puts = 0;
   std::uint64_t put_bytes = 0;
   std::uint64_t erases = 0;
-  std::uint64_t placed_elsewhere = 0;    ///< puts whose node was full
+  std::uint64_t placed_elsewhere = 0;  ///< puts whose node was full
 
-  std::uint64_t gets_local = 0;          ///< of this member's own objects
-  std::uint64_t gets_shared = 0;         ///< from memory of other members on this host
-  std::uint64_t gets_remote = 0;         ///< through the fabric
+  std::uint64_t gets_local = 0;   ///< of this member's own objects
+  std::uint64_t gets_shared = 0;  ///< from memory of other members on this host
+  std::uint64_t gets_remote = 0;  ///< through the fabric
   std::uint64_t get_bytes_local = 0;
   std::uint64_t get_bytes_shared = 0;
   std::uint64_t get_bytes_remote = 0;
-  std::uint64_t remote_reads = 0;        ///< one-sided reads asked of the fabric for gets and look-ups
-  std::uint64_t remote_stale = 0;        ///< a remembered place was stale and the catalogue was asked
-  std::uint64_t remote_torn = 0;         ///< a read met a change and was done again
-  std::uint64_t corrupt = 0;             ///< checksums that failed
-  std::uint64_t quarantined = 0;         ///< landing buffers of timed-out reads not yet free again
+  std::uint64_t remote_reads = 0;  ///< one-sided reads asked of the fabric for gets and look-ups
+  std::uint64_t remote_stale = 0;  ///< a remembered place was stale and the catalogue was asked
+  std::uint64_t remote_torn = 0;   ///< a read met a change and was done again
+  std::uint64_t corrupt = 0;       ///< checksums that failed
+  std::uint64_t quarantined = 0;   ///< landing buffers of timed-out reads not yet free again
 
-  std::uint64_t messages_sent = 0;       ///< control messages
+  std::uint64_t messages_sent = 0;  ///< control messages
   std::uint64_t messages_received = 0;
-  std::uint64_t requests_served = 0;     ///< by the agent thread, for other members or this one
-  std::uint64_t waiters = 0;             ///< now waiting here for a name or a seal
-  std::uint64_t members_lost = 0;        ///< same-host members whose process has ended
+  std::uint64_t requests_served = 0;  ///< by the agent thread, for other members or this one
+  std::uint64_t waiters = 0;          ///< now waiting here for a name or a seal
+  std::uint64_t members_lost = 0;     ///< same-host members whose process has ended
 
-  std::string provider;                  ///< of the fabric, with the reason it was chosen
+  std::string provider;  ///< of the fabric, with the reason it was chosen
   std::string provider_reason;
   std::vector<NodeStats> nodes;
 };

@@ -32,17 +32,17 @@ struct WaitResult {
 /// This process's membership in the job. Any thread may call anything, at the same time; only close() must be
 /// the last. Movable; a moved-from or closed store answers invalid.
 ///
-/// Timeouts count from the call. Zero does not wait: what needs no waiting is done, the rest gives timed_out (or
-/// not_found for a name or object that is not there).
+/// Timeouts count from the call. Zero does not wait: what needs no waiting is done, the rest gives timed_out
+/// (or not_found for a name or object that is not there).
 ///
-/// Errors that any call may give: invalid (closed, moved from, an empty reference, an empty or too long name),
-/// system. Others stand at the call.
+/// Errors that any call may give: invalid (closed, moved from, an empty reference, an empty or too long
+/// name), system. Others stand at the call.
 class Store {
  public:
-  /// Joins the job that the launcher started (collective: all ranks must call it). Returns as soon as addresses
-  /// are exchanged; memory is prefaulted in the background.
-  /// Errors: timed_out naming the ranks that did not come; unsupported (required pages, no provider, members of
-  /// different versions or providers); invalid (options, environment); denied (locked memory); system.
+  /// Joins the job that the launcher started (collective: all ranks must call it). Returns as soon as
+  /// addresses are exchanged; memory is prefaulted in the background. Errors: timed_out naming the ranks that
+  /// did not come; unsupported (required pages, no provider, members of different versions or providers);
+  /// invalid (options, environment); denied (locked memory); system.
   static Result<Store> open(const StoreOptions& options);
   /// With StoreOptions::from_environment().
   static Result<Store> open();
@@ -84,8 +84,9 @@ class Store {
   Op<Pin> fetch(const ObjectRef& ref, const GetOptions& options = {});
   Op<Pin> fetch(const Name& name, const GetOptions& options = {});
 
-  /// Copies the payload into `buffer`; returns its size. Errors: also invalid (the buffer is too small; nothing
-  /// is written). After any other error the buffer's content is undefined, but nothing writes it any more.
+  /// Copies the payload into `buffer`; returns its size. Errors: also invalid (the buffer is too small;
+  /// nothing is written). After any other error the buffer's content is undefined, but nothing writes it any
+  /// more.
   Result<std::uint64_t> get_into(const ObjectRef& ref, std::span<std::byte> buffer, Duration timeout,
                                  const GetOptions& options = {});
 
@@ -111,11 +112,12 @@ class Store {
   /// Removes the object; pins that are held keep its bytes. Whose name it had loses it, too.
   /// Errors: not_found, timed_out, owner_lost.
   Status erase(const ObjectRef& ref, Duration timeout);
-  /// Removes the name, and the object under it. Once the name is gone the object's owner may be lost: no error.
+  /// Removes the name, and the object under it. Once the name is gone the object's owner may be lost: no
+  /// error.
   Status erase(const Name& name, Duration timeout);
 
-  /// Turns ObjectRef::token's text back into a reference. Errors: invalid (truncated, altered, of another job or
-  /// version).
+  /// Turns ObjectRef::token's text back into a reference. Errors: invalid (truncated, altered, of another job
+  /// or version).
   Result<ObjectRef> redeem(std::string_view token) const;
 
   // --- the job

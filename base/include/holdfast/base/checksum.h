@@ -1,8 +1,9 @@
 // Checksums of blocks, and a copy that checksums as it goes.
 //
-// XXH3 (64 bits; https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md) over pieces of kChecksumPiece
-// bytes, each seeded with the sum of those before it: so a long run of bytes can be checksummed piece by piece
-// while each is in cache. Detects accidents and torn reads; it is not a cryptographic hash.
+// XXH3 (64 bits; https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md) over pieces of
+// kChecksumPiece bytes, each seeded with the sum of those before it: so a long run of bytes can be
+// checksummed piece by piece while each is in cache. Detects accidents and torn reads; it is not a
+// cryptographic hash.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// Coroutines for protocols of several steps. A Task starts when it is awaited (or spawned) and resumes whoever
-// awaited it when it returns. Single-threaded: a task runs on the thread that drives what it waits for.
+// Coroutines for protocols of several steps. A Task starts when it is awaited (or spawned) and resumes
+// whoever awaited it when it returns. Single-threaded: a task runs on the thread that drives what it waits
+// for.
 #pragma once
 
 #include <coroutine>
@@ -116,7 +117,8 @@ Detached run_detached(Task<T> task, Then then) {
 
 }  // namespace detail
 
-/// Starts a task that nobody awaits; `then` is called with its value when it ends, perhaps before this returns.
+/// Starts a task that nobody awaits; `then` is called with its value when it ends, perhaps before this
+/// returns.
 template <class T, class Then>
 void spawn(Task<T> task, Then then) {
   detail::run_detached(std::move(task), std::move(then));

@@ -1,0 +1,179 @@
+#include "cli/doctor/checks.h"
+
+#include <fmt/format.h>
+#include <string.h>
+
+#include <algorithm>
+#include <array>
+
+#include "holdfast/base/units.h"
+
+namespace holdfast::cli {
+namespace {
+
+using namespace holdfast::literals;
+
+const char* text_of(int error) { return ::strerrordesc_np(error); }
+
+StoreOptions options_of(const Machine& machine) { return machine.options.value_or(StoreOptions{}); }
+
+Finding check_environment(const Machine& machine) {
+  if (machine.options)
+    return {"environment", Health::ok, "every HOLDFAST_ variable is known and can be read", ""};
+  return {"environment", Health::problem, machine.options.error().message(),
+          "correct or unset the variable; holdfast --help lists all"};
+}
+
+Finding check_providers(const Machine& machine) {
+  constexpr const char* kName = "provider";
+  constexpr const char* kInstall =
+      "apt-get install libfabric1, and bring a network interface up: ip link set lo up";
+  if (!machine.providers) return {kName, Health::problem, machine.providers.error().message(), kInstall};
+  const auto& all = *machine.providers;
+  const auto chosen = std::ranges::find_if(all, &fabric::OfiCandidate::usable);
+  if (chosen == all.end())
+    return {kName, Health::problem, "libfabric offers no provider that fits", kInstall};
+  const std::string found =
+      fmt::format("{} on {}: {}", chosen->info.provider, chosen->info.domain, chosen->reason);
+  const auto device = std::ranges::find(machine.nics, "infiniband", &numa::Nic::kind);
+  if (!chosen->info.rdma && device != machine.nics.end() && options_of(machine).provider.empty())
+    return {kName, Health::warning, fmt::format("{}; the RDMA device {} is not used", found, device->name),
+            "ibv_devinfo    # shows its state; apt-get install ibverbs-utils ibverbs-providers"};
+  return {kName, Health::ok, found, ""};
+}
+
+bool uses_rdma(const Machine& machine) {
+  if (!machine.providers) return false;
+  const auto chosen = std::ranges::find_if(*machine.providers, &fabric::OfiCandidate::usable);
+  return chosen != machine.providers->end() && !chosen->info.exposes_lazily;
+}
+
+Finding check_memory(const Machine& machine) {
+  const std::uint64_t arena = options_of(machine).arena.bytes;
+  const std::string limit =
+      fmt::format("{} by {}", format_bytes(machine.memory_limit), machine.memory_limit_source);
+  if (arena > machine.memory_limit)
+    return {"memory", Health::problem,
+            fmt::format("an arena of {} does not fit: memory is limited to {}", format_bytes(arena), limit),
+            fmt::format("export HOLDFAST_ARENA={}MiB", (machine.memory_limit / 4) >> 20)};
+  if (machine.memory_available && arena > *machine.memory_available)
+    return {"memory", Health::warning,
+            fmt::format("an arena of {} a rank, and {} are free of {}", format_bytes(arena),
+                        format_bytes(*machine.memory_available), limit),
+            fmt::format("export HOLDFAST_ARENA={}MiB", (*machine.memory_available / 4) >> 20)};
+  return {"memory", Health::ok,
+          fmt::format("an arena of {} a rank; limited to {}", format_bytes(arena), limit), ""};
+}
+
+Finding check_memfd(const Machine& machine) {
+  if (machine.memfd_error == 0) return {"shared memory", Health::ok, "sealed memfds work", ""};
+  return {
+      "shared memory", Health::problem,
+      fmt::format("a sealed memfd cannot be made: {}", text_of(machine.memfd_error)),
+      "allow memfd_create and fcntl(F_ADD_SEALS) in the container's seccomp profile; Linux 3.17 or newer"};
+}
+
+std::uint64_t free_huge_bytes(const Machine& machine) {
+  std::uint64_t bytes = 0;
+  for (const numa::Node& node : machine.nodes)
+    for (const numa::HugePages& pages : node.huge_pages) bytes += pages.free * pages.page_bytes;
+  return bytes;
+}
+
+Finding check_huge_pages(const Machine& machine) {
+  constexpr const char* kName = "huge pages";
+  const StoreOptions options = options_of(machine);
+  const auto& policy = options.arena.pages;
+  const std::uint64_t free = free_huge_bytes(machine), arena = options.arena.bytes;
+  const bool huge_wanted = policy.largest == numa::Pages::huge_2m || policy.largest == numa::Pages::huge_1g;
+  const std::string fix =
+      fmt::format("echo {} > /proc/sys/vm/nr_hugepages    # as root: 2 MiB pages for one arena",
+                  (arena + 2_MiB - 1) / 2_MiB);
+  if (!huge_wanted) return {kName, Health::ok, "HOLDFAST_PAGES asks for none", ""};
+  if (free >= arena) return {kName, Health::ok, fmt::format("{} free", format_bytes(free)), ""};
+  const std::string found =
+      fmt::format("{} free, an arena wants {}", format_bytes(free), format_bytes(arena));
+  if (policy.demand == numa::PagePolicy::Demand::require)
+    return {kName, Health::problem, found + ", and HOLDFAST_PAGES requires them", fix};
+  return {kName, Health::warning, found + "; the rest comes on smaller pages, slower to touch first", fix};
+}
+
+Finding check_transparent(const Machine& machine) {
+  constexpr const char* kName = "transparent huge pages";
+  const auto& policy = options_of(machine).arena.pages;
+  if (policy.largest == numa::Pages::base) return {kName, Health::ok, "HOLDFAST_PAGES asks for none", ""};
+  if (machine.transparent_memfd) return {kName, Health::ok, "on for memfds that ask for them", ""};
+  const bool required =
+      policy.largest == numa::Pages::transparent && policy.demand == numa::PagePolicy::Demand::require;
+  return {kName, required ? Health::problem : Health::warning, "off for memfds, the kernel's default",
+          "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled    # as root"};
+}
+
+Finding check_locked_memory(const Machine& machine) {
+  constexpr const char* kName = "locked memory";
+  if (machine.locked_memory == UINT64_MAX) return {kName, Health::ok, "no limit", ""};
+  const std::uint64_t arena = options_of(machine).arena.bytes;
+  const std::string found = fmt::format("limited to {}", format_bytes(machine.locked_memory));
+  if (machine.locked_memory >= arena) return {kName, Health::ok, found, ""};
+  if (!uses_rdma(machine)) return {kName, Health::ok, found + "; only RDMA devices need more", ""};
+  return {
+      kName, Health::problem,
+      fmt::format("{}; the RDMA device has to lock an arena of {}", found, format_bytes(arena)),
+      "ulimit -l unlimited    # or memlock in /etc/security/limits.conf, LimitMEMLOCK=infinity for slurmd"};
+}
+
+Finding check_shm(const Machine& machine) {
+  constexpr const char* kName = "/dev/shm";
+  if (machine.shm_bytes && *machine.shm_bytes >= 64_MiB)
+    return {
+        kName, Health::ok,
+        fmt::format("{} free; Holdfast does not use it, MPI beside it may", format_bytes(*machine.shm_bytes)),
+        ""};
+  return {kName, Health::warning,
+          fmt::format("{}; Holdfast does not use it, but MPI libraries beside it do",
+                      machine.shm_bytes ? format_bytes(*machine.shm_bytes) + " free" : "not mounted"),
+          machine.shm_bytes ? "mount -o remount,size=50% /dev/shm    # as root; docker run --shm-size=1g"
+                            : "mount -t tmpfs -o mode=1777 shm /dev/shm    # as root"};
+}
+
+Finding check_io_uring(const Machine& machine) {
+  if (machine.io_uring_error == 0) return {"io_uring", Health::ok, "permitted", ""};
+  return {"io_uring", Health::warning,
+          fmt::format("refused: {}; nothing needs it yet, spilling to disk will",
+                      text_of(machine.io_uring_error)),
+          "sysctl kernel.io_uring_disabled=0    # as root; or allow it in the container's seccomp profile"};
+}
+
+Finding check_ptrace(const Machine& machine) {
+  const std::string found =
+      machine.ptrace_scope ? fmt::format("{}", *machine.ptrace_scope) : "no Yama in the kernel";
+  return {"ptrace scope", Health::ok, found + "; Holdfast never reads processes that way", ""};
+}
+
+Finding check_clock(const Machine& machine) {
+  // Those that are read without a system call.
+  constexpr std::array kFast = {"tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"};
+  if (machine.clock_source.empty()) return {"clock", Health::ok, "the kernel does not say which it uses", ""};
+  if (std::ranges::find(kFast, machine.clock_source) != kFast.end())
+    return {"clock", Health::ok, machine.clock_source, ""};
+  return {"clock", Health::warning, machine.clock_source + ": every look at the time is a system call",
+          "echo tsc > /sys/devices/system/clocksource/clocksource0/current_clocksource    # as root, where "
+          "available_clocksource beside it lists tsc"};
+}
+
+}  // namespace
+
+std::vector<Finding> check_machine(const Machine& machine) {
+  return {check_environment(machine),   check_providers(machine),  check_memory(machine),
+          check_memfd(machine),         check_huge_pages(machine), check_transparent(machine),
+          check_locked_memory(machine), check_shm(machine),        check_clock(machine),
+          check_io_uring(machine),      check_ptrace(machine)};
+}
+
+Health worst(const std::vector<Finding>& findings) {
+  Health worst = Health::ok;
+  for (const Finding& finding : findings) worst = std::max(worst, finding.health);
+  return worst;
+}
+
+}  // namespace holdfast::cli

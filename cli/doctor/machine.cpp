@@ -1,0 +1,102 @@
+#include "cli/doctor/machine.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+
+#include "holdfast/base/file.h"
+#include "numa/src/system_files.h"
+
+namespace holdfast::cli {
+namespace {
+
+/// The first word of a file; empty where it cannot be read.
+std::string first_word(const char* path) {
+  std::string word;
+  std::ifstream(path) >> word;
+  return word;
+}
+
+int try_memfd() {
+  const File file(::memfd_create("holdfast-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) return errno;
+  if (::ftruncate(file.get(), 4096) != 0) return errno;
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) return errno;
+  return 0;
+}
+
+int try_io_uring() {
+#ifdef SYS_io_uring_setup
+  std::array<std::uint64_t, 32> parameters{};  // struct io_uring_params, 120 bytes, all zero
+  const File ring(static_cast<int>(::syscall(SYS_io_uring_setup, 1, parameters.data())));
+  return ring ? 0 : errno;
+#else
+  return ENOSYS;
+#endif
+}
+
+/// libfabric offers a provider once for every address and capability; one of each is enough to read.
+Result<std::vector<fabric::OfiCandidate>> distinct(Result<std::vector<fabric::OfiCandidate>> all) {
+  if (!all) return all;
+  std::vector<fabric::OfiCandidate> once;
+  for (fabric::OfiCandidate& candidate : *all) {
+    const auto same = [&](const fabric::OfiCandidate& other) {
+      return other.info.provider == candidate.info.provider && other.info.domain == candidate.info.domain &&
+             other.reason == candidate.reason;
+    };
+    if (std::ranges::none_of(once, same)) once.push_back(std::move(candidate));
+  }
+  return once;
+}
+
+std::uint64_t locked_memory_limit() {
+  constexpr unsigned kIpcLock = 14;  // CAP_IPC_LOCK lifts the limit
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("CapEff:")) continue;
+    const std::uint64_t capabilities = std::strtoull(line.c_str() + 7, nullptr, 16);
+    if ((capabilities >> kIpcLock & 1) != 0) return UINT64_MAX;
+  }
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  return limit.rlim_cur;
+}
+
+}  // namespace
+
+Machine look_at_machine() {
+  Machine machine;
+  machine.options = StoreOptions::from_environment();
+  const numa::SystemFiles files;
+  if (const auto topology = numa::Topology::discover()) {
+    machine.nodes = topology->nodes();
+    machine.nics = topology->nics();
+  }
+  machine.transparent_memfd = files.transparent_memfd_allowed();
+  machine.memfd_error = try_memfd();
+  const numa::MemoryLimit limit = files.memory_limit();
+  machine.memory_limit = limit.bytes;
+  machine.memory_limit_source = limit.source;
+  machine.memory_available = files.memory_available();
+  struct statvfs shm {};
+  if (::statvfs("/dev/shm", &shm) == 0) machine.shm_bytes = std::uint64_t{shm.f_bavail} * shm.f_frsize;
+  machine.locked_memory = locked_memory_limit();
+  fabric::OfiOptions wanted;
+  if (machine.options) wanted = {machine.options->provider, machine.options->interface};
+  machine.providers = distinct(fabric::probe_ofi(wanted));
+  machine.io_uring_error = try_io_uring();
+  if (const std::string scope = first_word("/proc/sys/kernel/yama/ptrace_scope"); !scope.empty())
+    machine.ptrace_scope = std::atoi(scope.c_str());
+  machine.clock_source = first_word("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+  return machine;
+}
+
+}  // namespace holdfast::cli

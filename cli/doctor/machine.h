@@ -1,0 +1,40 @@
+// The facts `holdfast doctor` judges: gathered in one place, so that the checks are functions of values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "holdfast/fabric/ofi.h"
+#include "holdfast/numa/topology.h"
+#include "holdfast/options.h"
+
+namespace holdfast::cli {
+
+struct Machine {
+  Result<StoreOptions> options = StoreOptions{};  ///< what a store would be opened with here
+  std::vector<numa::Node> nodes;
+  std::vector<numa::Nic> nics;
+  bool transparent_memfd = false;  ///< the kernel backs memfds with transparent huge pages
+  int memfd_error = 0;             ///< errno of making a sealed memfd; 0: it works
+
+  std::uint64_t memory_limit = UINT64_MAX;  ///< of the machine or the cgroup
+  std::string memory_limit_source;
+  std::optional<std::uint64_t> memory_available;
+  std::optional<std::uint64_t> shm_bytes;  ///< of /dev/shm; nothing: not mounted
+
+  std::uint64_t locked_memory = UINT64_MAX;  ///< soft limit; UINT64_MAX: none, or this process is exempt
+
+  Result<std::vector<fabric::OfiCandidate>> providers = {};  ///< best first, each once
+
+  int io_uring_error = 0;           ///< errno of io_uring_setup; 0: permitted
+  std::optional<int> ptrace_scope;  ///< nothing: the kernel has no Yama
+  std::string clock_source;         ///< "tsc"; empty: unknown
+};
+
+/// This machine, now. Loads every provider of libfabric (0.2 s).
+Machine look_at_machine();
+
+}  // namespace holdfast::cli

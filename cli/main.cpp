@@ -1,0 +1,42 @@
+// holdfast: looks at the machine and at the library. The commands are in files of their own.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/doctor/doctor_command.h"
+#include "cli/help.h"
+#include "cli/topology/topology_command.h"
+#include "holdfast/version.h"
+
+#if __has_include("cli/bench/bench_command.h")
+#include "cli/bench/bench_command.h"
+#define HOLDFAST_BENCH_COMMAND 1
+#endif
+
+namespace {
+
+constexpr int kWrongUsage = 2;
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace holdfast::cli;
+  int exit_code = 0;
+  CLI::App app("Looks at this machine and at Holdfast, a distributed object store for parallel jobs.",
+               "holdfast");
+  app.footer(help_footer());
+  app.require_subcommand(1);
+  app.set_version_flag(
+      "--version", fmt::format("holdfast {} (protocol {})", holdfast::version(), holdfast::kProtocolVersion));
+  add_topology_command(app, exit_code);
+  add_doctor_command(app, exit_code);
+#ifdef HOLDFAST_BENCH_COMMAND
+  add_bench_command(app, exit_code);
+#endif
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kWrongUsage;
+  }
+  return exit_code;
+}

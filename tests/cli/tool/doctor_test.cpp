@@ -1,0 +1,184 @@
+// What `holdfast doctor` makes of machines: each check on a machine with one thing wrong.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "cli/doctor/checks.h"
+#include "cli/doctor/doctor_command.h"
+#include "holdfast/base/units.h"
+
+namespace holdfast::cli {
+namespace {
+
+fabric::OfiCandidate provider(std::string name, bool rdma, bool usable) {
+  fabric::OfiCandidate candidate;
+  candidate.info.provider = std::move(name);
+  candidate.info.domain = "eth0";
+  candidate.info.rdma = rdma;
+  candidate.info.exposes_lazily = !rdma;
+  candidate.usable = usable;
+  candidate.reason = usable ? "the best there is" : "passed over";
+  return candidate;
+}
+
+/// A machine nothing is to be said about.
+Machine healthy() {
+  Machine machine;
+  numa::Node node;
+  node.memory_bytes = 64_GiB;
+  node.huge_pages = {{.page_bytes = 2_MiB, .total = 1024, .free = 1024}};
+  machine.nodes = {node};
+  machine.transparent_memfd = true;
+  machine.memory_limit = 64_GiB;
+  machine.memory_limit_source = "the machine";
+  machine.memory_available = 32_GiB;
+  machine.shm_bytes = 32_GiB;
+  machine.providers = std::vector{provider("net", false, true)};
+  machine.clock_source = "tsc";
+  return machine;
+}
+
+Finding finding(const Machine& machine, std::string_view check) {
+  const auto findings = check_machine(machine);
+  const auto found = std::ranges::find(findings, check, &Finding::check);
+  if (found == findings.end()) {
+    ADD_FAILURE() << "no check " << check;
+    return {};
+  }
+  return *found;
+}
+
+/// The check says `health`, alone decides the verdict, and names a fix with `fix` in it.
+void expect(const Machine& machine, std::string_view check, Health health, std::string_view fix) {
+  const Finding found = finding(machine, check);
+  EXPECT_EQ(found.health, health) << found.found;
+  EXPECT_NE(found.fix.find(fix), std::string::npos) << found.fix;
+  EXPECT_EQ(worst(check_machine(machine)), health);
+}
+
+TEST(doctor, has_nothing_to_say_of_a_healthy_machine) {
+  for (const Finding& finding : check_machine(healthy())) {
+    EXPECT_EQ(finding.health, Health::ok) << finding.check << ": " << finding.found;
+    EXPECT_TRUE(finding.fix.empty()) << finding.fix;
+    EXPECT_FALSE(finding.found.empty()) << finding.check;
+  }
+}
+
+TEST(doctor, finds_a_misspelt_variable) {
+  Machine machine = healthy();
+  machine.options = fail(Code::invalid, "Environment::read", "unknown variable HOLDFAST_ARENNA");
+  EXPECT_NE(finding(machine, "environment").found.find("HOLDFAST_ARENNA"), std::string::npos);
+  expect(machine, "environment", Health::problem, "holdfast --help");
+}
+
+TEST(doctor, finds_that_no_provider_fits) {
+  Machine machine = healthy();
+  machine.providers = std::vector{provider("shm", false, false)};
+  expect(machine, "provider", Health::problem, "libfabric1");
+  machine.providers = fail(Code::unsupported, "probe_ofi", "no provider");
+  expect(machine, "provider", Health::problem, "libfabric1");
+}
+
+TEST(doctor, warns_of_tcp_beside_an_rdma_device_unless_it_was_asked_for) {
+  Machine machine = healthy();
+  machine.nics = {{.name = "eth0", .kind = "ethernet", .node = {}}};
+  EXPECT_EQ(finding(machine, "provider").health, Health::ok);
+  machine.nics.push_back({.name = "mlx5_0", .kind = "infiniband", .node = {}});
+  expect(machine, "provider", Health::warning, "ibv_devinfo");
+  EXPECT_NE(finding(machine, "provider").found.find("mlx5_0"), std::string::npos);
+  machine.options->provider = "net";
+  EXPECT_EQ(finding(machine, "provider").health, Health::ok);
+}
+
+TEST(doctor, finds_an_arena_that_does_not_fit) {
+  Machine machine = healthy();
+  machine.memory_limit = 512_MiB;
+  machine.memory_limit_source = "the cgroup /job";
+  expect(machine, "memory", Health::problem, "HOLDFAST_ARENA=128MiB");
+  EXPECT_NE(finding(machine, "memory").found.find("the cgroup /job"), std::string::npos);
+}
+
+TEST(doctor, warns_of_an_arena_larger_than_what_is_free) {
+  Machine machine = healthy();
+  machine.memory_available = 400_MiB;
+  expect(machine, "memory", Health::warning, "HOLDFAST_ARENA=100MiB");
+}
+
+TEST(doctor, finds_memfds_refused) {
+  Machine machine = healthy();
+  machine.memfd_error = EPERM;
+  expect(machine, "shared memory", Health::problem, "seccomp");
+}
+
+TEST(doctor, warns_of_too_few_huge_pages_and_fails_where_they_are_required) {
+  Machine machine = healthy();
+  machine.nodes[0].huge_pages[0].free = 3;
+  expect(machine, "huge pages", Health::warning, "echo 512 > /proc/sys/vm/nr_hugepages");
+  machine.options->arena.pages = *numa::PagePolicy::parse("require:2MiB");
+  expect(machine, "huge pages", Health::problem, "echo 512 > /proc/sys/vm/nr_hugepages");
+  machine.options->arena.pages = *numa::PagePolicy::parse("base");
+  EXPECT_EQ(worst(check_machine(machine)), Health::ok);
+}
+
+TEST(doctor, warns_where_memfds_get_no_transparent_huge_pages) {
+  Machine machine = healthy();
+  machine.transparent_memfd = false;
+  expect(machine, "transparent huge pages", Health::warning, "shmem_enabled");
+  machine.options->arena.pages = *numa::PagePolicy::parse("require:transparent");
+  expect(machine, "transparent huge pages", Health::problem, "shmem_enabled");
+}
+
+TEST(doctor, finds_too_little_locked_memory_only_where_a_device_needs_it) {
+  Machine machine = healthy();
+  machine.locked_memory = 8_MiB;
+  EXPECT_EQ(finding(machine, "locked memory").health, Health::ok);
+  machine.providers = std::vector{provider("verbs;ofi_rxm", true, true)};
+  expect(machine, "locked memory", Health::problem, "ulimit -l");
+}
+
+TEST(doctor, warns_of_a_small_or_missing_dev_shm) {
+  Machine machine = healthy();
+  machine.shm_bytes = 1_MiB;
+  expect(machine, "/dev/shm", Health::warning, "remount");
+  machine.shm_bytes.reset();
+  expect(machine, "/dev/shm", Health::warning, "mount -t tmpfs");
+}
+
+TEST(doctor, warns_of_a_slow_clock) {
+  Machine machine = healthy();
+  machine.clock_source = "hpet";
+  expect(machine, "clock", Health::warning, "current_clocksource");
+}
+
+TEST(doctor, warns_where_io_uring_is_refused) {
+  Machine machine = healthy();
+  machine.io_uring_error = ENOSYS;
+  expect(machine, "io_uring", Health::warning, "io_uring_disabled");
+}
+
+TEST(doctor, lists_every_provider_and_every_check_in_both_forms) {
+  Machine machine = healthy();
+  machine.providers = std::vector{provider("net", false, true), provider("shm", false, false)};
+  machine.clock_source = "hpet";
+  const auto findings = check_machine(machine);
+  const std::string text = doctor_text(machine, findings);
+  const auto json = nlohmann::json::parse(doctor_json(machine, findings));
+  EXPECT_EQ(json["health"], "warning");
+  ASSERT_EQ(json["checks"].size(), findings.size());
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    EXPECT_EQ(json["checks"][i]["check"], findings[i].check);
+    EXPECT_EQ(json["checks"][i]["fix"], findings[i].fix);
+    EXPECT_NE(text.find(findings[i].check + ": " + findings[i].found), std::string::npos);
+    EXPECT_NE(text.find(findings[i].fix), std::string::npos);
+  }
+  ASSERT_EQ(json["providers"].size(), 2U);
+  EXPECT_EQ(json["providers"][1]["usable"], false);
+  EXPECT_NE(text.find("  + net on eth0: the best there is\n  - shm on eth0: passed over\n"),
+            std::string::npos)
+      << text;
+}
+
+}  // namespace
+}  // namespace holdfast::cli
