@@ -22,6 +22,13 @@ const std::uint64_t* table_of(const std::byte* block) noexcept {
   return reinterpret_cast<const std::uint64_t*>(block + kBlockHeaderBytes);
 }
 
+// In place of a checksum. One block in 2^64 has it for its own, and is not found.
+constexpr std::uint64_t kSpoiled = 0;
+static_assert(offsetof(BlockHeader, checksum) == 0);
+std::atomic_ref<std::uint64_t> first_word(std::byte* block) noexcept {
+  return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(block));
+}
+
 std::uint64_t header_checksum(const std::byte* block, std::uint64_t table_bytes) noexcept {
   constexpr std::uint64_t kCoveredFrom = offsetof(BlockHeader, magic);
   return checksum({block + kCoveredFrom, kBlockHeaderBytes - kCoveredFrom + table_bytes});
@@ -73,21 +80,23 @@ void write_header(std::byte* block, const BlockIdentity& identity, std::uint64_t
   header.size = identity.layout.size;
   header.chunk_bytes = static_cast<std::uint32_t>(identity.layout.chunk_bytes());
   header.flags = identity.layout.flags;
-  std::memcpy(block, &header, sizeof header);
-  const std::uint64_t sum = header_checksum(block, identity.layout.table_bytes());
-  static_assert(offsetof(BlockHeader, checksum) == 0);
-  std::memcpy(block, &sum, sizeof sum);
+  constexpr std::size_t kRest = offsetof(BlockHeader, magic);
+  std::memcpy(block + kRest, &header.magic, sizeof header - kRest);
+  first_word(block).store(header_checksum(block, identity.layout.table_bytes()), std::memory_order_release);
 }
 
 void spoil_header(std::byte* block) noexcept {
-  // Atomic, so that a same-host reader that still looks at it sees the old word or the new one.
-  auto* const magic = reinterpret_cast<std::uint64_t*>(block + offsetof(BlockHeader, magic));
-  std::atomic_ref<std::uint64_t>(*magic).store(0, std::memory_order_release);
+  // Atomic, and only this word, so that a same-host reader that still looks, under a pin, sees the old one or
+  // the new.
+  first_word(block).store(kSpoiled, std::memory_order_release);
 }
 
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
   BlockHeader header;
-  std::memcpy(&header, block, sizeof header);
+  header.checksum = first_word(const_cast<std::byte*>(block)).load(std::memory_order_acquire);
+  if (header.checksum == kSpoiled) return HeaderCheck::other;
+  constexpr std::size_t kRest = offsetof(BlockHeader, magic);
+  std::memcpy(&header.magic, block + kRest, sizeof header - kRest);
   const bool is_it = header.magic == BlockHeader::kMagic && header.id_high == expected.id.high &&
                      header.id_low == expected.id.low;
   if (!is_it) return HeaderCheck::other;

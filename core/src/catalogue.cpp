@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/checksum.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/base/random.h"
 #include "holdfast/base/units.h"
 
@@ -28,8 +31,13 @@ constexpr std::uint64_t kKindMask = kCacheLine - 1;  // locations are multiples 
 constexpr std::size_t kReferences = 14;
 constexpr std::uint64_t kMostDistance = 65534;
 
-// A line that stays odd or unstable this long has lost its writer.
-constexpr int kReadAttempts = 1 << 16;
+// A line is written in some ten nanoseconds, but the owner may lose its core in between: readers spin, then
+// yield.
+constexpr int kSpins = 1 << 10;
+// A line that is odd for so long has lost its writer, or was never written by one.
+constexpr Duration kPatience = std::chrono::milliseconds(500);
+// How often a look-up starts again because the owner has changed the bucket meanwhile.
+constexpr int kFindAttempts = 1 << 16;
 
 std::uint32_t line_checksum(const Words& words) noexcept {
   // Everything but word 0 by its bytes; of that, what is not the checksum itself, as the seed.
@@ -101,14 +109,22 @@ Words words_of(const Key& key, const Entry& entry) noexcept {
           entry.owner.value | static_cast<std::uint64_t>(entry.layout.flags) << 32};
 }
 
+bool try_read_line(const CatalogueLine& line, Words& words) noexcept {
+  words[0] = line[0].load(std::memory_order_acquire);
+  if (is_odd(words[0])) return false;
+  // Acquire, so that none of these can be taken after the second look at word 0.
+  for (std::size_t i = 1; i < words.size(); ++i) words[i] = line[i].load(std::memory_order_acquire);
+  return line[0].load(std::memory_order_relaxed) == words[0];
+}
+
 /// A consistent copy of a line that its owner may be writing. False if it never came to rest.
 bool read_line(const CatalogueLine& line, Words& words) noexcept {
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    words[0] = line[0].load(std::memory_order_acquire);
-    if (is_odd(words[0])) continue;
-    // Acquire, so that none of these can be taken after the second look at word 0.
-    for (std::size_t i = 1; i < words.size(); ++i) words[i] = line[i].load(std::memory_order_acquire);
-    if (line[0].load(std::memory_order_relaxed) == words[0]) return true;
+  for (int spin = 0; spin < kSpins; ++spin)
+    if (try_read_line(line, words)) return true;
+  const Deadline until = Deadline::after(real_clock(), kPatience);
+  while (!until.passed(real_clock())) {
+    std::this_thread::yield();
+    if (try_read_line(line, words)) return true;
   }
   return false;
 }
@@ -147,7 +163,7 @@ CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const CatalogueLine& index_line = buckets_[home].index;
   // Repeated only while the owner changes this very bucket.
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kFindAttempts; ++attempt) {
     Words words;
     if (!read_line(index_line, words) || !line_valid(words)) return CatalogueLook::damaged;
     const std::uint64_t index_version = words[0];

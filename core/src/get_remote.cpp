@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "src/block.h"
 #include "src/piece_reader.h"
@@ -13,8 +14,10 @@ namespace {
 
 constexpr std::string_view kOperation = "Store::get";
 
-// A line that is torn each time this often is not being written: it is damaged.
+// A line that is torn each time this often, and for this long, is not being written: it is damaged. Its owner
+// may have lost its core while it wrote, for longer than many reads take.
 constexpr int kLookAttempts = 64;
+constexpr Duration kLookPatience = std::chrono::milliseconds(500);
 
 /// How a read of an object, or of a part, is cut: the head (header and table), then whole chunks.
 struct Cut {
@@ -101,7 +104,8 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   request.from = region.memory;
   request.hold = hold;
   request.deadline = deadline;
-  for (int attempt = 0; attempt < kLookAttempts; ++attempt) {
+  const Deadline patience = Deadline::after(job.clock, kLookPatience);
+  for (int attempt = 0; attempt < kLookAttempts || !patience.passed(job.clock); ++attempt) {
     if (attempt != 0) job.counters.add(Count::remote_torn);
     request.offset = start + geometry.bucket_of(key) * sizeof(CatalogueBucket);
     request.into = {block.address, sizeof(CatalogueBucket)};

@@ -69,7 +69,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Status start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
                std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards);
   ObjectRef make_ref(const Entry& entry) const;
-  Want want(const GetOptions& options, const std::optional<ByteRange>& range = {}) const;
+  Want want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range = {}) const;
   Status publish(const Key& name, const Entry& entry, Duration timeout);
 
   Result<ObjectRef> enter(DraftState& draft, const std::optional<Key>& name);

@@ -30,10 +30,14 @@ class ReadyPin final : public detail::OpValue<Pin> {
   Result<Pin> pin_;
 };
 
+bool waits(const GetOptions& options, Duration timeout) {
+  return options.missing == GetOptions::Missing::wait && timeout > Duration::zero();
+}
+
 }  // namespace
 
-Want Member::want(const GetOptions& options, const std::optional<ByteRange>& range) const {
-  return {range, options.verify.value_or(job_.options.verify), options.missing == GetOptions::Missing::wait};
+Want Member::want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range) const {
+  return {range, options.verify.value_or(job_.options.verify), waits(options, timeout)};
 }
 
 Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& range, Duration timeout,
@@ -43,13 +47,13 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
       Pin pin;
-      HOLDFAST_TRY(const bool there, get_local(job_, *view, entry->id, want(options, range), pin));
+      HOLDFAST_TRY(const bool there, get_local(job_, *view, entry->id, want(options, timeout, range), pin));
       if (there) return pin;
     }
   }
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<Pin>(bytes_expected(target, range), [&](Channel& channel, auto done) {
-    spawn(get_pin(job_, channel, target, want(options, range), deadline), done);
+    spawn(get_pin(job_, channel, target, want(options, timeout, range), deadline), done);
   });
 }
 
@@ -58,7 +62,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
       Pin pin;
-      auto there = get_local(job_, *view, entry->id, want(options), pin);
+      auto there = get_local(job_, *view, entry->id, want(options, options.timeout), pin);
       if (!there) return std::make_shared<ReadyPin>(tl::unexpected(std::move(there).error()));
       if (*there) return std::make_shared<ReadyPin>(std::move(pin));
     }
@@ -68,7 +72,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   auto op = std::make_shared<LaneOp<Pin>>(shared_from_this(), **lane, spin_for(bytes_expected(target, {})));
   const Deadline deadline = Deadline::after(job_.clock, options.timeout);
   (*lane)->run([&](Channel& channel) {
-    spawn(get_pin(job_, channel, target, want(options), deadline),
+    spawn(get_pin(job_, channel, target, want(options, options.timeout), deadline),
           [op](Result<Pin> pin) { op->finish(std::move(pin)); });
   });
   return op;
@@ -82,7 +86,7 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
                             entry.layout.size));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   return run<std::uint64_t>(entry.layout.size, [&](Channel& channel, auto done) {
-    spawn(get_copy(job_, channel, entry, want(options), buffer, deadline), done);
+    spawn(get_copy(job_, channel, entry, want(options, timeout), buffer, deadline), done);
   });
 }
 
@@ -99,7 +103,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
       remote[entries[i].owner].push_back(i);
     } else {
       Pin pin;
-      auto there = get_local(job_, **view, entries[i].id, want(options), pin);
+      auto there = get_local(job_, **view, entries[i].id, want(options, timeout), pin);
       if (!there)
         found[i] = tl::unexpected(std::move(there).error());
       else if (*there)
@@ -118,7 +122,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
           batch.push_back(entries[i]);
           bytes += entries[i].layout.size;
         }
-        spawn(get_batch(job_, channel, owner, std::move(batch), want(options), deadline),
+        spawn(get_batch(job_, channel, owner, std::move(batch), want(options, timeout), deadline),
               [&found, &outstanding, &places = indices](std::vector<Result<Pin>> results) {
                 for (std::size_t k = 0; k < results.size(); ++k) found[places[k]] = std::move(results[k]);
                 --outstanding;
@@ -130,11 +134,13 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
   std::vector<Result<Pin>> pins;
   pins.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    // What is left was not in a mapped catalogue: not sealed yet, or erased.
+    // What is left was not in a mapped catalogue: not sealed yet, or erased. Time that is up is not a timeout
+    // of zero.
     if (found[i])
       pins.push_back(std::move(*found[i]));
     else
-      pins.push_back(get(entries[i], {}, deadline.left(job_.clock), options));
+      pins.push_back(
+          get(entries[i], {}, std::max(deadline.left(job_.clock), std::min(timeout, Duration(1))), options));
   }
   return pins;
 }
@@ -192,9 +198,8 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
 
 Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOptions& options) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  const bool wait = options.missing == GetOptions::Missing::wait;
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
-                 spawn(resolve(job_, channel, name, wait, deadline), done);
+                 spawn(resolve(job_, channel, name, waits(options, timeout), deadline), done);
                }));
   return make_ref(entry);
 }

@@ -60,8 +60,10 @@ Result<std::shared_ptr<Member>> Member::open(const StoreOptions& options) {
   HOLDFAST_DO(check_options(options));
   HOLDFAST_TRY(const Environment environment, Environment::read());
   if (const auto level = environment.get(Variable::log)) {
-    HOLDFAST_TRY(const LogLevel parsed, parse_log_level(*level));
-    set_log_level(parsed);
+    const auto parsed = parse_log_level(*level);
+    if (!parsed)
+      return fail(Code::invalid, kOperation, fmt::format("HOLDFAST_LOG: {}", parsed.error().detail));
+    set_log_level(*parsed);
   }
   std::shared_ptr<Member> member(new Member(real_clock(), options));
   const Deadline deadline = Deadline::after(member->job_.clock, options.open_timeout);

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 
 namespace holdfast {
 namespace {
@@ -16,11 +18,21 @@ Result<std::uint64_t> parse_number(std::string_view text, std::string_view varia
   return number;
 }
 
+/// Names the variable in the error of a parser that knows only its text.
+template <class T>
+Result<T> said_by(std::string_view variable, Result<T> parsed) {
+  if (!parsed) parsed.error().detail = fmt::format("{}: {}", variable, parsed.error().detail);
+  return parsed;
+}
+
 Result<std::vector<numa::NodeId>> parse_nodes(std::string_view text) {
   std::vector<numa::NodeId> nodes;
   while (!text.empty()) {
     const auto comma = std::min(text.find(','), text.size());
     HOLDFAST_TRY(const std::uint64_t node, parse_number(text.substr(0, comma), "HOLDFAST_NODES"));
+    if (node > std::numeric_limits<std::uint32_t>::max())
+      return fail(Code::invalid, "StoreOptions::from_environment",
+                  fmt::format("HOLDFAST_NODES: there is no node {}", node));
     nodes.push_back({static_cast<std::uint32_t>(node)});
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
@@ -48,13 +60,13 @@ Result<StoreOptions> StoreOptions::from_environment() { return from_environment(
 Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
   HOLDFAST_TRY(const Environment environment, Environment::read());
   if (const auto text = environment.get(Variable::arena)) {
-    HOLDFAST_TRY(options.arena.bytes, parse_bytes(*text));
+    HOLDFAST_TRY(options.arena.bytes, said_by("HOLDFAST_ARENA", parse_bytes(*text)));
   }
   if (const auto text = environment.get(Variable::catalogue)) {
     HOLDFAST_TRY(options.catalogue_entries, parse_number(*text, "HOLDFAST_CATALOGUE"));
   }
   if (const auto text = environment.get(Variable::pages)) {
-    HOLDFAST_TRY(options.arena.pages, numa::PagePolicy::parse(*text));
+    HOLDFAST_TRY(options.arena.pages, said_by("HOLDFAST_PAGES", numa::PagePolicy::parse(*text)));
   }
   if (const auto text = environment.get(Variable::nodes)) {
     HOLDFAST_TRY(options.arena.nodes, parse_nodes(*text));

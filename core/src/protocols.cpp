@@ -21,6 +21,7 @@ constexpr int kSameAttempts = 3;
 
 /// Asks for a key's entry and waits for it at its keeper; tells the keeper when the deadline comes first.
 Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key key, Deadline deadline) {
+  if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
   const bool is_name = key.kind == Key::Kind::name;
   WireWriter body;
   put_key(body, key);
@@ -96,7 +97,7 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Dea
     if (!found) co_return name_peer(job, home, std::move(found).error(), kOperation);
     if (*found) co_return **found;
   }
-  if (!wait || deadline.passed(job.clock)) co_return missing(name);
+  if (!wait) co_return missing(name);
   auto entry = co_await await_entry(job, channel, home, name, deadline);
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
@@ -119,7 +120,7 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
   }
   Entry sought;
   sought.id = id;
-  if (!wait || deadline.passed(job.clock)) co_return missing(sought);
+  if (!wait) co_return missing(sought);
   auto entry = co_await await_entry(job, channel, owner, Key::of(id), deadline);
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,

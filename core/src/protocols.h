@@ -21,8 +21,7 @@ namespace holdfast {
 using Target = std::variant<Entry, Key>;
 
 /// The entry a name stands for, from its home. With `wait`, waits for it to be published.
-/// Errors: not_found (at once without `wait`, or at a deadline that has passed already), timed_out,
-/// owner_lost.
+/// Errors: not_found (without `wait`), timed_out, owner_lost.
 Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Deadline deadline);
 
 /// An object's entry as its owner's catalogue has it now. With `wait`, waits for a promised object to be
