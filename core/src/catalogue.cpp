@@ -19,10 +19,13 @@ namespace {
 
 using Words = std::array<std::uint64_t, 8>;
 
-// Word 0 of every line: bits 0..23 version, 24..31 seed (index lines only), 32..63 checksum.
+// Word 0 of every line: bits 0..23 version, in index lines 24..30 seed and 31 overflowed, 32..63 checksum.
 constexpr std::uint64_t kVersionMask = 0xffffff;
 constexpr unsigned kSeedShift = 24;
-constexpr std::uint64_t kMutableMask = 0xffffffff;  // version and seed: what the checksum covers of word 0
+constexpr std::uint64_t kSeeds = 128;
+constexpr std::uint64_t kOverflowed = 1ULL << 31;
+constexpr std::uint64_t kIndexMask = 0xff000000;    // seed and overflowed
+constexpr std::uint64_t kMutableMask = 0xffffffff;  // what the checksum covers of word 0
 
 // Entry lines: key high and low, id high and low, location | kind, size, owner | flags.
 constexpr std::uint64_t kKindMask = kCacheLine - 1;  // locations are multiples of a cache line
@@ -55,6 +58,8 @@ bool is_odd(std::uint64_t word0) noexcept { return (word0 & 1) != 0; }
 
 std::uint64_t key_hash(const Key& key) noexcept { return KeyHash()(key); }
 
+std::uint64_t seed_of(const Words& index) noexcept { return index[0] >> kSeedShift & (kSeeds - 1); }
+
 std::uint32_t tag_of(std::uint64_t hash, std::uint64_t seed) noexcept {
   return static_cast<std::uint32_t>(mix64(hash + seed * 0x9e3779b97f4a7c15ULL) >> 48);
 }
@@ -73,9 +78,16 @@ void set_reference(Words& words, std::size_t i, std::uint32_t value) noexcept {
   word = (word & ~(0xffffffffULL << shift)) | static_cast<std::uint64_t>(value) << shift;
 }
 
+/// Where an index line has room for one more.
+std::optional<std::size_t> free_reference(const Words& index) noexcept {
+  for (std::size_t i = 0; i < kReferences; ++i)
+    if (reference(index, i) == 0) return i;
+  return std::nullopt;
+}
+
 /// The distance to the only entry that may have this key, if any.
 std::optional<std::uint64_t> search_index(const Words& words, std::uint64_t hash) noexcept {
-  const std::uint32_t tag = tag_of(hash, words[0] >> kSeedShift & 0xff);
+  const std::uint32_t tag = tag_of(hash, seed_of(words));
   for (std::size_t i = 0; i < kReferences; ++i) {
     const std::uint32_t found = reference(words, i);
     if (found >> 16 == tag && (found & 0xffff) != 0) return (found & 0xffff) - 1;
@@ -135,7 +147,7 @@ void write_line(CatalogueLine& line, Words words) noexcept {
   const std::uint64_t version = before & kVersionMask;
   line[0].store((before & ~kVersionMask) | ((version + 1) & kVersionMask), std::memory_order_seq_cst);
   for (std::size_t i = 1; i < words.size(); ++i) line[i].store(words[i], std::memory_order_release);
-  words[0] = (words[0] & (0xffULL << kSeedShift)) | ((version + 2) & kVersionMask);
+  words[0] = (words[0] & kIndexMask) | ((version + 2) & kVersionMask);
   words[0] |= static_cast<std::uint64_t>(line_checksum(words)) << 32;
   line[0].store(words[0], std::memory_order_seq_cst);
 }
@@ -158,7 +170,18 @@ std::uint64_t CatalogueGeometry::bucket_of(const Key& key) const noexcept {
   return bucket_of_hash(key_hash(key), buckets);
 }
 
+Key second_place(const Key& key) noexcept { return {mix64(key.high + 1), key.low, key.kind}; }
+
 CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept {
+  bool overflowed = false;
+  const CatalogueLook first = look_at(key, found, overflowed);
+  if (first != CatalogueLook::absent || !overflowed) [[likely]]
+    return first;
+  return look_at(second_place(key), found, overflowed);
+}
+
+/// Looks in the key's bucket alone; says whether that has overflowed, where the key is absent.
+CatalogueLook CatalogueReader::look_at(const Key& key, Found& found, bool& overflowed) const noexcept {
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const CatalogueLine& index_line = buckets_[home].index;
@@ -167,6 +190,7 @@ CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept
     Words words;
     if (!read_line(index_line, words) || !line_valid(words)) return CatalogueLook::damaged;
     const std::uint64_t index_version = words[0];
+    overflowed = (words[0] & kOverflowed) != 0;
     const auto distance = search_index(words, hash);
     if (!distance) return CatalogueLook::absent;
     const std::uint64_t slot = geometry_.slot_at(home, *distance);
@@ -207,6 +231,7 @@ RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> by
   const std::uint64_t hash = key_hash(key);
   const auto distance = search_index(index, hash);
   RemoteLook look;
+  look.overflowed = (index[0] & kOverflowed) != 0;
   if (!distance) {
     look.says = RemoteLook::Says::absent;
     return look;
@@ -216,10 +241,10 @@ RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> by
     look.says = RemoteLook::Says::elsewhere;
     return look;
   }
-  const std::uint64_t slot = look.slot;
-  look = look_in_slot(bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(),
-                      key);
-  look.slot = slot;
+  const RemoteLook in_slot = look_in_slot(
+      bytes.subspan(sizeof(CatalogueLine) * (1 + *distance)).first<sizeof(CatalogueLine)>(), key);
+  look.says = in_slot.says;
+  look.entry = in_slot.entry;
   return look;
 }
 
@@ -261,6 +286,12 @@ std::optional<std::uint64_t> CatalogueWriter::free_slot_near(std::uint64_t first
 }
 
 std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
+  if (const auto slot = slot_at(key)) return slot;
+  const Words index = load_relaxed(buckets_[geometry_.bucket_of(key)].index);
+  return (index[0] & kOverflowed) != 0 ? slot_at(second_place(key)) : std::nullopt;
+}
+
+std::optional<std::uint64_t> CatalogueWriter::slot_at(const Key& key) const {
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const auto distance = search_index(load_relaxed(buckets_[home].index), hash);
@@ -272,7 +303,7 @@ std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
 Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(load_relaxed(line(slot))); }
 
 /// Adds a reference whose tag is taken: finds another seed under which all tags of the bucket differ. False
-/// after all 256 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
+/// after all 128 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
 bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance) {
   CatalogueLine& index_line = buckets_[home].index;
   const Words before = load_relaxed(index_line);
@@ -289,12 +320,12 @@ bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uin
   hashes[count] = newcomer;
   distances[count++] = static_cast<std::uint32_t>(distance + 1);
 
-  const std::uint64_t seed = before[0] >> kSeedShift & 0xff;
-  for (std::uint64_t step = 1; step < 256; ++step) {
-    Words after{((seed + step) & 0xff) << kSeedShift};
+  const std::uint64_t seed = seed_of(before);
+  for (std::uint64_t step = 1; step < kSeeds; ++step) {
+    Words after{((seed + step) % kSeeds) << kSeedShift | (before[0] & kOverflowed)};
     bool distinct = true;
     for (std::size_t i = 0; i < count && distinct; ++i) {
-      const std::uint32_t tag = tag_of(hashes[i], (seed + step) & 0xff);
+      const std::uint32_t tag = tag_of(hashes[i], (seed + step) % kSeeds);
       for (std::size_t j = 0; j < i; ++j) distinct = distinct && reference(after, j) >> 16 != tag;
       set_reference(after, i, tag << 16 | distances[i]);
     }
@@ -306,6 +337,23 @@ bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uin
 }
 
 Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry) {
+  CatalogueLine& index_line = buckets_[geometry_.bucket_of(key)].index;
+  Words index = load_relaxed(index_line);
+  const bool overflowed = (index[0] & kOverflowed) != 0;
+  if (overflowed && slot_of(key))
+    return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
+  if (free_reference(index)) [[likely]]
+    return insert_at(key, entry);
+  if (!overflowed) {
+    // Before the entry is there, so that whoever is told of it finds it.
+    index[0] |= kOverflowed;
+    write_line(index_line, index);
+  }
+  return insert_at(second_place(key), entry);
+}
+
+/// Enters the key into its own bucket.
+Result<std::uint64_t> CatalogueWriter::insert_at(const Key& key, const Entry& entry) {
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const std::uint64_t first = home * CatalogueBucket::kSlots;
@@ -321,9 +369,8 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
                     why, entries_, geometry_.capacity()));
   };
   if (entries_ >= geometry_.capacity()) return refuse("the catalogue is full");
-  std::size_t position = 0;
-  while (position < kReferences && (reference(index, position) & 0xffff) != 0) ++position;
-  if (position == kReferences) return refuse("a bucket of the catalogue is full");
+  const auto position = free_reference(index);
+  if (!position) return refuse("two buckets of the catalogue are full");
   const auto slot = free_slot_near(first);
   if (!slot) return refuse("the catalogue has no free slot near enough");
 
@@ -333,8 +380,8 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
   if (same_tag) {
     HOLDFAST_CHECK(retag(home, hash, distance), "no seed makes the tags of a bucket distinct");
   } else {
-    const std::uint32_t tag = tag_of(hash, index[0] >> kSeedShift & 0xff);
-    set_reference(index, position, tag << 16 | static_cast<std::uint32_t>(distance + 1));
+    const std::uint32_t tag = tag_of(hash, seed_of(index));
+    set_reference(index, *position, tag << 16 | static_cast<std::uint32_t>(distance + 1));
     write_line(buckets_[home].index, index);
   }
   used_[*slot / 64] |= 1ULL << (*slot % 64);
@@ -343,7 +390,12 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
 }
 
 void CatalogueWriter::remove(const Key& key) {
-  const auto slot = slot_of(key);
+  if (!slot_at(key)) return remove_at(second_place(key));
+  remove_at(key);
+}
+
+void CatalogueWriter::remove_at(const Key& key) {
+  const auto slot = slot_at(key);
   HOLDFAST_CHECK(slot.has_value(), "removing a key that is not in the catalogue");
   const std::uint64_t first = geometry_.bucket_of(key) * CatalogueBucket::kSlots;
   const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;

@@ -6,6 +6,10 @@
 // in the bucket itself. Tags within a bucket are made distinct by a seed. So a look-up touches the index line
 // and at most one entry line, at any load; nothing is ever moved.
 //
+// One bucket in thirty million has more keys than its index line can refer to, at 80 % load. It is marked as
+// overflowed for good, and further keys go to the bucket of another hash: only their look-ups, and those of
+// keys that are absent there, touch the lines of a second bucket.
+//
 // Every line carries a version (odd while it is written) and a checksum of its own.
 #pragma once
 
@@ -40,6 +44,9 @@ struct KeyHash {
     return mix64(key.high + mix64(key.low + static_cast<std::uint64_t>(key.kind)));
   }
 };
+
+/// Under which key an entry is kept whose own bucket is full.
+Key second_place(const Key& key) noexcept;
 
 /// What the catalogue says of a key. For an object, `id` repeats the key and the owner is the arena's.
 struct Entry {
@@ -107,6 +114,8 @@ class CatalogueReader {
   Result<std::optional<Found>> find(const Key& key) const;
 
  private:
+  CatalogueLook look_at(const Key& key, Found& found, bool& overflowed) const noexcept;
+
   const CatalogueBucket* buckets_ = nullptr;
   CatalogueGeometry geometry_;
 };
@@ -122,6 +131,7 @@ struct RemoteLook {
   Says says = Says::torn;
   Entry entry;
   std::uint64_t slot = 0;
+  bool overflowed = false;  ///< if the key is absent here, it may be in the bucket of second_place(key)
 };
 RemoteLook look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)> bytes, const Key& key,
                           const CatalogueGeometry& geometry) noexcept;
@@ -165,6 +175,9 @@ class CatalogueWriter {
  private:
   std::optional<std::uint64_t> free_slot_near(std::uint64_t first) const;
   CatalogueLine& line(std::uint64_t slot) const noexcept;
+  std::optional<std::uint64_t> slot_at(const Key& key) const;
+  Result<std::uint64_t> insert_at(const Key& key, const Entry& entry);
+  void remove_at(const Key& key);
   bool retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance);
 
   CatalogueBucket* buckets_;

@@ -105,8 +105,8 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   request.hold = hold;
   request.deadline = deadline;
   const Deadline patience = Deadline::after(job.clock, kLookPatience);
+  bool in_second_place = false;
   for (int attempt = 0; attempt < kLookAttempts || !patience.passed(job.clock); ++attempt) {
-    if (attempt != 0) job.counters.add(Count::remote_torn);
     request.offset = start + geometry.bucket_of(key) * sizeof(CatalogueBucket);
     request.into = {block.address, sizeof(CatalogueBucket)};
     job.counters.add(Count::remote_reads);
@@ -114,6 +114,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
     HOLDFAST_CO_DO(co_await bucket);
     RemoteLook look =
         look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)>(request.into), key, geometry);
+    const bool overflowed = look.overflowed;
     if (look.says == RemoteLook::Says::elsewhere) {
       request.offset = start + slot_offset(look.slot);
       request.into = {block.address, sizeof(CatalogueLine)};
@@ -125,7 +126,13 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
       if (look.says == RemoteLook::Says::absent && attempt + 1 < kLookAttempts / 2) continue;
     }
     if (look.says == RemoteLook::Says::found) co_return std::optional<Entry>(look.entry);
-    if (look.says == RemoteLook::Says::absent) co_return std::optional<Entry>();
+    if (look.says == RemoteLook::Says::absent) {
+      if (!overflowed || in_second_place) co_return std::optional<Entry>();
+      in_second_place = true;
+      key = second_place(key);
+      continue;
+    }
+    job.counters.add(Count::remote_torn);
   }
   job.counters.add(Count::corrupt);
   co_return fail(

@@ -121,6 +121,39 @@ TEST(CatalogueTest, AKeyIsEnteredOnceUntilItIsRemoved) {
   expect_found(table, key);
 }
 
+TEST(CatalogueTest, ABucketWithTooManyKeysOverflowsIntoAnother) {
+  Table table(CatalogueGeometry::for_entries(3000));
+  std::uint64_t n = 0;
+  std::vector<Key> keys;
+  for (int i = 0; i < 20; ++i) keys.push_back(next_key_of(table.geometry, 7, n));
+  for (const Key& key : keys) ASSERT_TRUE(good(table.writer.insert(key, entry_for(key))));
+  const auto expect_present = [&](const Key& key) {
+    const auto found = table.reader.find(key);
+    ASSERT_TRUE(good(found));
+    ASSERT_TRUE(*found);
+    EXPECT_EQ((*found)->entry, entry_for(key));
+    EXPECT_TRUE(fails(table.writer.insert(key, entry_for(key)), Code::exists));
+    RemoteLook look = table.look(key);
+    if (look.says == Says::absent) {
+      EXPECT_TRUE(look.overflowed);
+      look = table.look(second_place(key));
+    }
+    ASSERT_EQ(look.says, Says::found);
+    EXPECT_EQ(look.entry, entry_for(key));
+  };
+  for (const Key& key : keys) expect_present(key);
+
+  // Room in the first bucket does not hide what has gone to the second.
+  table.writer.remove(keys[0]);
+  expect_absent(table, keys[0]);
+  for (std::size_t i = 1; i < keys.size(); ++i) expect_present(keys[i]);
+  ASSERT_TRUE(good(table.writer.insert(keys[0], entry_for(keys[0]))));
+  for (const Key& key : keys) expect_present(key);
+  for (const Key& key : keys) table.writer.remove(key);
+  EXPECT_EQ(table.writer.entries(), 0U);
+  for (const Key& key : keys) expect_absent(table, key);
+}
+
 TEST(CatalogueTest, WhoFoundAnEntrySeesThatItWasRemoved) {
   Table table(CatalogueGeometry::for_entries(100));
   const Key key = key_number(5);
@@ -190,21 +223,22 @@ TEST(CatalogueTest, ALookUpReadsTheIndexLineAndOneEntryLineAndNoOther) {
   }
 }
 
-TEST(CatalogueTest, ABucketTakesFourteenKeysThenSaysFull) {
-  Table table({64});
+TEST(CatalogueTest, TwoFullBucketsSayFull) {
+  // With one bucket, the second place of a key is the bucket that is full already.
+  Table table({1});
   std::uint64_t n = 0;
   std::vector<Key> keys;
-  for (int i = 0; i < 14; ++i) {
-    keys.push_back(next_key_of(table.geometry, 10, n));
+  while (table.writer.entries() < table.geometry.capacity()) {
+    keys.push_back(next_key_of(table.geometry, 0, n));
     ASSERT_TRUE(good(table.writer.insert(keys.back(), entry_for(keys.back()))));
   }
-  const Key more = next_key_of(table.geometry, 10, n);
-  EXPECT_TRUE(fails(table.writer.insert(more, entry_for(more)), Code::full, "bucket"));
+  const Key more = next_key_of(table.geometry, 0, n);
+  EXPECT_TRUE(fails(table.writer.insert(more, entry_for(more)), Code::full));
   for (const Key& key : keys) expect_found(table, key);
-  table.writer.remove(keys[6]);
+  table.writer.remove(keys[1]);
   ASSERT_TRUE(good(table.writer.insert(more, entry_for(more))));
   expect_found(table, more);
-  expect_absent(table, keys[6]);
+  expect_absent(table, keys[1]);
 }
 
 TEST(CatalogueTest, KeysOfOneTagAreToldApart) {
