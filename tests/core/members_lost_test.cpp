@@ -233,7 +233,7 @@ const Scenario kRefused("refused", [](Line& test) {
 });
 
 TEST(MembersOpenTest, ARankThatNeverComesIsNamed) {
-  Ranks ranks("refused", {.size = 3, .start = 2, .variables = {{"HOLDFAST_OPEN_TIMEOUT", "1"}}});
+  Ranks ranks("refused", {.size = 3, .start = 2, .variables = {{"HOLDFAST_OPEN_TIMEOUT", "10"}}});
   for (const std::size_t rank : {0U, 1U}) {
     const std::string message = ranks[rank].hear();
     EXPECT_NE(message.find("timed_out"), std::string::npos) << message;
