@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -21,10 +22,12 @@ class LaneOp final : public detail::OpValue<T> {
 
   bool done() const noexcept override { return done_.load(std::memory_order_acquire); }
 
-  void drive(Deadline until) override {
+  const void* engine() const noexcept override { return &lane_; }
+
+  void drive(Deadline until, const std::function<bool()>& enough) override {
     const auto member = member_.lock();
     if (!member || done()) return;
-    lane_.drive([this] { return done(); }, until, spin_);
+    lane_.drive(enough, until, spin_);
   }
 
   void cancel() noexcept override {

@@ -22,7 +22,8 @@ class ReadyPin final : public detail::OpValue<Pin> {
  public:
   explicit ReadyPin(Result<Pin> pin) : pin_(std::move(pin)) {}
   bool done() const noexcept override { return true; }
-  void drive(Deadline) override {}
+  const void* engine() const noexcept override { return nullptr; }
+  void drive(Deadline, const std::function<bool()>&) override {}
   void cancel() noexcept override { pin_ = fail(Code::invalid, "Op::wait", "the operation was cancelled"); }
   Result<Pin> take() override { return std::move(pin_); }
 

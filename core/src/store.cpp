@@ -29,7 +29,8 @@ class FailedOp final : public detail::OpValue<Pin> {
  public:
   explicit FailedOp(Error error) : error_(std::move(error)) {}
   bool done() const noexcept override { return true; }
-  void drive(Deadline) override {}
+  const void* engine() const noexcept override { return nullptr; }
+  void drive(Deadline, const std::function<bool()>&) override {}
   void cancel() noexcept override {}
   Result<Pin> take() override { return tl::unexpected(error_); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,8 +20,12 @@ class OpState {
  public:
   virtual ~OpState() = default;
   virtual bool done() const noexcept = 0;
-  /// Moves the operation along until it is done or `until` passes; with Deadline::at(now) it does not block.
-  virtual void drive(Deadline until) = 0;
+  /// What moves it: operations with the same engine move together. nullptr for one that is done from the
+  /// start.
+  virtual const void* engine() const noexcept = 0;
+  /// Moves its engine until `enough()` or until `until` has passed; does not block if that has passed
+  /// already.
+  virtual void drive(Deadline until, const std::function<bool()>& enough) = 0;
   virtual void cancel() noexcept = 0;
 };
 
@@ -54,7 +59,7 @@ class [[nodiscard]] Op {
   /// Moves it along without blocking; true when wait() will not block.
   bool poll() {
     if (!state_) return true;
-    if (!state_->done()) state_->drive(Deadline::after(real_clock(), Duration::zero()));
+    if (!state_->done()) drive(*state_, Deadline::after(real_clock(), Duration::zero()));
     return state_->done();
   }
 
@@ -65,7 +70,7 @@ class [[nodiscard]] Op {
       return fail(Code::invalid, "Op::wait", "this operation was consumed, cancelled or moved from");
     auto state = std::move(state_);
     const Deadline until = Deadline::after(real_clock(), timeout);
-    if (!state->done()) state->drive(until);
+    if (!state->done()) drive(*state, until);
     if (state->done()) return state->take();
     state->cancel();
     return fail(Code::timed_out, "Op::wait",
@@ -82,6 +87,9 @@ class [[nodiscard]] Op {
  private:
   friend class OpFactory;
   explicit Op(std::shared_ptr<detail::OpValue<T>> state) noexcept : state_(std::move(state)) {}
+  static void drive(detail::OpState& state, Deadline until) {
+    state.drive(until, [&state] { return state.done(); });
+  }
   void drop() noexcept {
     if (auto state = std::move(state_)) state->cancel();
   }
