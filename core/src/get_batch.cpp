@@ -14,8 +14,8 @@ namespace {
 // A gap this small between two blocks is read along: cheaper than another read.
 constexpr std::uint64_t kMostGap = 4096;
 
-// Longest run of neighbours: long enough for full bandwidth, short enough that a pin of one small object does
-// not keep much more memory.
+// Longest run of neighbours, and most that lands in one block of the arena: long enough for full bandwidth
+// and to allocate rarely, short enough that a pin of one small object does not keep much more memory.
 constexpr std::uint64_t kMostRun = 256 * 1024;
 
 /// Blocks that are read together.
@@ -23,7 +23,8 @@ struct Run {
   std::uint64_t source = 0;
   std::uint64_t bytes = 0;
   std::size_t first = 0, last = 0;  ///< of the order; last not included
-  std::shared_ptr<HeldBlock> hold;
+  std::shared_ptr<HeldBlock> hold;  ///< where it lands, with other runs
+  std::byte* landing = nullptr;
 };
 
 /// Sorted by location and merged. Entries too large for a run, or that make no sense, are left out.
@@ -41,14 +42,14 @@ std::vector<Run> merge(const std::vector<Entry>& entries, const std::vector<std:
         continue;
       }
     }
-    runs.push_back({entry.location, bytes, i, i + 1, nullptr});
+    runs.push_back({entry.location, bytes, i, i + 1, nullptr, nullptr});
   }
   return runs;
 }
 
 Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& want) {
   const BlockLayout& layout = entry.layout;
-  const std::byte* const block = run.hold->address() + (entry.location - run.source);
+  const std::byte* const block = run.landing + (entry.location - run.source);
   const bool good = check_header(block, {entry.id, job.peers->card(entry.owner).incarnation, layout}) ==
                         HeaderCheck::good &&
                     (!want.check_read() ||
@@ -57,6 +58,22 @@ Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& 
   job.counters.add(Count::gets_remote);
   job.counters.add(Count::get_bytes_remote, layout.size);
   return PinFactory::copy({block + layout.payload_offset(), layout.size}, run.hold);
+}
+
+/// Gives the run `at`, and those after it that fit into the same block, a place to land.
+Status land_from(Job& job, std::vector<Run>& runs, std::size_t at) {
+  std::uint64_t bytes = runs[at].bytes;
+  std::size_t last = at + 1;
+  while (last < runs.size() && bytes + runs[last].bytes <= kMostRun) bytes += runs[last++].bytes;
+  HOLDFAST_TRY(const Block block, job.holdings->allocate(bytes, kCacheLine, std::nullopt));
+  const auto hold = std::make_shared<HeldBlock>(job.memory, block);
+  std::byte* landing = block.address;
+  for (std::size_t i = at; i < last; ++i) {
+    runs[i].hold = hold;
+    runs[i].landing = landing;
+    landing += runs[i].bytes;
+  }
+  return {};
 }
 
 /// Fetches the runs, several in flight. What is not good there, or could not be read, is left as it is in
@@ -68,17 +85,15 @@ Task<void> read_runs(Job& job, const std::vector<Entry>& entries, const std::vec
   for (std::size_t number = 0; number < runs.size(); ++number) {
     while (started < runs.size() && started < number + reader.depth()) {
       Run& run = runs[started];
-      auto block = job.holdings->allocate(run.bytes, kCacheLine, std::nullopt);
-      if (!block) {
+      if (const Status landed = run.hold ? Status() : land_from(job, runs, started); !landed) {
         // Room comes back as the caller releases pins; not here. Those read so far are good.
         for (std::size_t i = run.first; i < order.size(); ++i)
-          results[order[i]] = tl::unexpected(block.error());
+          results[order[i]] = tl::unexpected(landed.error());
         runs.resize(started);
         break;
       }
-      run.hold = std::make_shared<HeldBlock>(job.memory, *block);
       job.counters.add(Count::remote_reads);
-      reader.start({run.source, {run.hold->address(), run.bytes}, run.hold});
+      reader.start({run.source, {run.landing, run.bytes}, run.hold});
       ++started;
     }
     if (number >= runs.size()) break;
@@ -116,7 +131,8 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Entry& entry = entries[i];
-    const bool fits = BlockLayout::flags_valid(entry.layout.flags) && entry.layout.size < kMostRun &&
+    const bool fits = BlockLayout::flags_valid(entry.layout.flags) &&
+                      entry.layout.alignment() == kCacheLine && entry.layout.size < kMostRun &&
                       entry.location % kCacheLine == 0 &&
                       entry.location + entry.layout.block_bytes() <= region->first + region->memory.bytes;
     if (fits) order.push_back(i);

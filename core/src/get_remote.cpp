@@ -91,7 +91,11 @@ Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, s
 Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key,
                                            Deadline deadline) {
   const std::uint64_t catalogue_at = job.peers->card(member).catalogue_at;
-  HOLDFAST_CO_TRY(const RegionKey region, co_await region_of(job, channel, member, catalogue_at, deadline));
+  std::optional<RegionKey> known = job.peers->region(member, catalogue_at);
+  if (!known) {
+    HOLDFAST_CO_TRY(known, co_await region_of(job, channel, member, catalogue_at, deadline));
+  }
+  const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.endpoint().connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block,
                   job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
