@@ -46,6 +46,7 @@ Result<Memory> arena_memory(std::size_t bytes) {
   options.bytes = bytes;
   options.nodes = {topology.nearest_with_memory(topology.current_node()).front()};  // one segment
   HOLDFAST_TRY(std::shared_ptr<numa::Arena> arena, numa::Arena::create(topology, options));
+  arena->start_prefault();
   arena->wait_prefaulted();
   return Memory(arena, arena->segments().front().base);
 }

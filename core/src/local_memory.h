@@ -35,6 +35,7 @@ class LocalMemory {
   ~LocalMemory();
 
   const numa::Arena& arena() const noexcept { return *arena_; }
+  void start_prefault() { arena_->start_prefault(); }  ///< see numa::Arena
   Ledger& ledger() noexcept { return ledger_; }
   numa::AllocatorStats allocator_stats(std::size_t segment) const { return allocators_[segment]->stats(); }
 

@@ -154,6 +154,7 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
                                    std::move(memory));
   HOLDFAST_TRY(agent_, Agent::start(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
                                     std::move(regions)));
+  job_.memory->start_prefault();  // last: what the libraries above map would wait for it
   log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job,
                                   identity.rank, identity.size, identity.launcher, job_.fabric_info.provider,
                                   job_.fabric_info.domain, job_.fabric_info.reason));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "holdfast/base/check.h"
 #include "placement.h"
@@ -80,6 +81,8 @@ struct Arena::Impl {
   std::vector<Segment> segments;
   std::vector<SegmentMemory> memory;  // as segments
   std::uint64_t bytes = 0;
+  std::vector<PrefaultPart> to_prefault;  // as segments; empty: not asked for, or under way
+  PrefaultOptions how_to_prefault;
   // Last: its threads touch the memory above, so it goes first.
   std::unique_ptr<Prefault> prefault;
 };
@@ -99,7 +102,6 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
   HOLDFAST_TRY(const std::vector<NodeId> nodes, choose_nodes(topology, options));
 
   auto impl = std::make_unique<Impl>();
-  std::vector<PrefaultPart> parts;
   for (const NodeId node : nodes) {
     SegmentRequest request;
     request.node = node;
@@ -127,18 +129,15 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
     part.cpus = topology.find(node)->cpus;
     const bool reserved = memory.pages == Pages::huge_2m || memory.pages == Pages::huge_1g;
     part.supply = reserved ? PrefaultPart::Supply::reserved : PrefaultPart::Supply::watched;
-    parts.push_back(std::move(part));
+    if (options.prefault == ArenaOptions::Prefault::background) impl->to_prefault.push_back(std::move(part));
     impl->bytes += segment.bytes;
     impl->segments.push_back(segment);
     impl->memory.push_back(std::move(memory));
   }
-  if (options.prefault == ArenaOptions::Prefault::background) {
-    PrefaultOptions how;
-    how.threads_per_part = options.prefault_threads;
-    how.keep_free_bytes = memory_to_keep(system);
-    how.watch_nodes = topology.is_this_machine() && topology.nodes().size() > 1;
-    impl->prefault = std::make_unique<Prefault>(std::move(parts), how, system);
-  }
+  PrefaultOptions& how = impl->how_to_prefault;
+  how.threads_per_part = options.prefault_threads;
+  how.keep_free_bytes = memory_to_keep(system);
+  how.watch_nodes = topology.is_this_machine() && topology.nodes().size() > 1;
   return std::unique_ptr<Arena>(new Arena(std::move(impl)));
 }
 
@@ -182,6 +181,12 @@ std::vector<SegmentReport> Arena::report() const {
     reports.push_back(std::move(report));
   }
   return reports;
+}
+
+void Arena::start_prefault() {
+  if (impl_->to_prefault.empty()) return;
+  impl_->prefault = std::make_unique<Prefault>(std::exchange(impl_->to_prefault, {}), impl_->how_to_prefault,
+                                               SystemFiles());
 }
 
 void Arena::wait_prefaulted() const {

@@ -19,9 +19,9 @@
 namespace holdfast::numa {
 namespace {
 
-// A thread looks at stopping_ and at free memory between pieces: small enough to stop within milliseconds,
-// large enough that the look costs nothing.
-constexpr std::uint64_t kPiece = 8_MiB;
+// A thread looks at stopping_ and at free memory between pieces, and the process's mmap and munmap wait for
+// the piece in hand: small enough for a wait of about a millisecond, large enough that the look costs little.
+constexpr std::uint64_t kPiece = 2_MiB;
 
 /// The atomic "or" keeps what the owner writes to the same bytes meanwhile, whatever the width of its
 /// stores. ThreadSanitizer cannot know that they do not conflict.

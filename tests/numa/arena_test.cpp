@@ -220,6 +220,8 @@ TEST(Arena, prefaults_in_the_background_to_the_end) {
   options.prefault = ArenaOptions::Prefault::background;
   const auto arena = Arena::create(this_machine(), options);
   ASSERT_TRUE(arena);
+  EXPECT_EQ((*arena)->report().front().bytes_prefaulted, 0U) << "not before it is told to";
+  (*arena)->start_prefault();
   *(*arena)->at(0) = std::byte{5};
   (*arena)->wait_prefaulted();
   for (const SegmentReport& report : (*arena)->report())
@@ -235,6 +237,7 @@ TEST(Arena, may_be_destroyed_while_it_prefaults) {
     options.prefault_threads = 4;
     const auto arena = Arena::create(this_machine(), options);
     ASSERT_TRUE(arena);
+    (*arena)->start_prefault();
     *(*arena)->at(512_MiB) = std::byte{1};
   }
 }
@@ -244,6 +247,7 @@ TEST(Arena, reports_to_any_thread_while_it_prefaults) {
   options.prefault = ArenaOptions::Prefault::background;
   const auto arena = Arena::create(this_machine(), options);
   ASSERT_TRUE(arena);
+  (*arena)->start_prefault();
   std::vector<std::thread> threads;
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&] {
@@ -262,6 +266,7 @@ TEST(Arena, reports_to_any_thread_while_it_prefaults) {
 TEST(Arena, has_nothing_to_wait_for_without_prefaulting) {
   const auto arena = Arena::create(this_machine(), small_arena());
   ASSERT_TRUE(arena);
+  (*arena)->start_prefault();
   (*arena)->wait_prefaulted();
   EXPECT_EQ((*arena)->report().front().bytes_prefaulted, 0U);
 }

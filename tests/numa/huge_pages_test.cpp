@@ -79,6 +79,7 @@ TEST(HugePages, carry_a_segment_where_there_are_any) {
     const Segment& segment = (*arena)->segments().front();
     EXPECT_EQ(segment.bytes, kPages * 2_MiB);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(segment.base) % 2_MiB, 0U);
+    (*arena)->start_prefault();
     (*arena)->wait_prefaulted();
     const SegmentReport report = (*arena)->report().front();
     EXPECT_EQ(report.pages, Pages::huge_2m);

@@ -41,7 +41,7 @@ struct ArenaOptions {
   std::vector<NodeId> nodes;
   PagePolicy pages;
   enum class Prefault : std::uint8_t {
-    background,  ///< threads bound to each node touch the pages while the arena is used already
+    background,  ///< after start_prefault(), threads bound to each node touch the pages while it is in use
     none,        ///< pages come at first touch
   };
   Prefault prefault = Prefault::background;
@@ -78,7 +78,7 @@ class Arena {
  public:
   /// Errors: invalid (0 bytes, larger than the machine, unknown node, node without memory), unsupported
   /// (required pages are not there; the detail names the sysctl), denied, system.
-  /// Returns before pages are touched; background prefault goes on until it is done or the arena destroyed.
+  /// Touches no page: see start_prefault().
   /// On a topology that is not this machine nothing is bound, which the report says.
   static Result<std::unique_ptr<Arena>> create(const Topology& topology, const ArenaOptions& options);
   ~Arena();  ///< stops prefaulting and unmaps
@@ -90,7 +90,11 @@ class Arena {
   /// The owner's address of an offset in the linear space; `offset` must be less than bytes().
   std::byte* at(std::uint64_t offset) const noexcept;
   std::vector<SegmentReport> report() const;
-  /// Waits until background prefaulting has ended; at once where there is none.
+  /// Begins to touch the pages in the background, as the options ask; goes on until it is done or the arena
+  /// destroyed. To be called once, when the process has done most of its mapping: mmap and munmap wait for
+  /// pages being touched.
+  void start_prefault();
+  /// Waits until background prefaulting has ended; at once where none was started.
   void wait_prefaulted() const;
 
  private:
