@@ -238,17 +238,20 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
     landing.ring = depth;
     bytes = landing.payload_at + landing.ring * cut.piece_chunks * cut.chunk;
   }
-  HOLDFAST_CO_TRY(const RegionKey region,
-                  co_await region_of(job, channel, entry.owner, entry.location, deadline));
+  std::optional<RegionKey> known = job.peers->region(entry.owner, entry.location);
+  if (!known) {
+    HOLDFAST_CO_TRY(known, co_await region_of(job, channel, entry.owner, entry.location, deadline));
+  }
+  const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer,
                   channel.endpoint().connect(job.peers->card(entry.owner).address));
   HOLDFAST_CO_TRY(const Block block, job.holdings->allocate(bytes, layout.alignment(), std::nullopt));
   landing.base = block.address;
   landing.hold = std::make_shared<HeldBlock>(job.memory, block);
 
-  PieceReader reader(channel, peer, region, deadline, depth);
+  PieceReader reader(channel, peer, region, deadline, std::min<std::uint64_t>(depth, cut.pieces + 1));
   Result<BlockRead::Found> found = co_await read_pieces(job, entry, want, cut, landing, reader, into);
-  co_await reader.drain();
+  if (reader.in_flight()) co_await reader.drain();
   if (!found) co_return tl::unexpected(std::move(found).error());
   BlockRead read;
   read.found = *found;

@@ -10,7 +10,8 @@ PieceReader::PieceReader(Channel& channel, fabric::PeerId peer, const RegionKey&
       peer_(peer),
       region_(region),
       deadline_(deadline),
-      depth_(std::clamp<std::size_t>(depth, 1, kMostDepth)) {}
+      depth_(std::clamp<std::size_t>(depth, 1, kMostDepth)),
+      slots_(depth_) {}
 
 void PieceReader::start(const Piece& piece) {
   Slot& next = slot(started_++);

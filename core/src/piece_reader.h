@@ -1,7 +1,7 @@
 // Several one-sided reads in flight, taken in the order they were given.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <coroutine>
 #include <cstdint>
 #include <memory>
@@ -48,6 +48,9 @@ class PieceReader {
   };
   Awaiter wait(std::size_t number) noexcept { return {*this, number}; }
 
+  bool in_flight() const noexcept {
+    return std::ranges::any_of(slots_, [](const Slot& one) { return !one.done; });
+  }
   /// Waits for all that are in flight.
   Task<void> drain();
 
@@ -70,7 +73,7 @@ class PieceReader {
   Deadline deadline_;
   std::size_t depth_;
   std::size_t started_ = 0;
-  std::array<Slot, kMostDepth> slots_;
+  std::vector<Slot> slots_;  // depth_ of them
 };
 
 }  // namespace holdfast

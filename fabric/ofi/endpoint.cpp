@@ -108,7 +108,7 @@ OfiEndpoint::~OfiEndpoint() {
 
 Result<PeerId> OfiEndpoint::connect(std::span<const std::byte> address) {
   HOLDFAST_TRY(const std::span<const std::byte> raw, unwrap_address(info_, address));
-  std::string name(reinterpret_cast<const char*>(address.data()), address.size());
+  const std::string_view name(reinterpret_cast<const char*>(address.data()), address.size());
   if (const auto known = peer_of_address_.find(name); known != peer_of_address_.end())
     return PeerId{known->second};
   alignas(std::max_align_t) std::array<std::byte, kMaxAddressBytes> aligned{};
@@ -120,7 +120,7 @@ Result<PeerId> OfiEndpoint::connect(std::span<const std::byte> address) {
   const auto id = static_cast<std::uint32_t>(peers_.size());
   peer.raw_address.assign(raw.begin(), raw.end());
   peers_.push_back(std::move(peer));
-  peer_of_address_.emplace(std::move(name), id);
+  peer_of_address_.emplace(name, id);
   return PeerId{id};
 }
 

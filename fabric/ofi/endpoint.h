@@ -131,7 +131,8 @@ class OfiEndpoint final : public Endpoint {
   void finish(Transfer& transfer);
   void complete(Transfer& transfer);
   void release(Transfer& transfer);
-  void expire();
+  std::size_t poll(TimePoint now);
+  void expire(TimePoint now);
   void complete_finished();
   bool take_wake() noexcept;
   void drain_wake_event() noexcept;
@@ -163,7 +164,7 @@ class OfiEndpoint final : public Endpoint {
   std::map<const std::byte*, Attached> attached_;  ///< by first byte
 
   std::vector<Peer> peers_;
-  std::map<std::string, std::uint32_t> peer_of_address_;
+  std::map<std::string, std::uint32_t, std::less<>> peer_of_address_;
   std::vector<std::uint32_t> active_peers_;  ///< peers with waiting transfers
 
   Pool<Work> works_;

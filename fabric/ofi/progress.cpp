@@ -32,13 +32,15 @@ constexpr Duration kBlindSleep = std::chrono::microseconds(200);
 
 }  // namespace
 
-std::size_t OfiEndpoint::poll() {
+std::size_t OfiEndpoint::poll() { return poll(clock_.now()); }
+
+std::size_t OfiEndpoint::poll(TimePoint now) {
   HOLDFAST_CHECK(!polling_, "poll() and wait() are not called from inside a completion or a receiver");
   polling_ = true;
   events_ = 0;
   drain_queue();
   offer_waiting();
-  expire();
+  expire(now);
   complete_finished();
   post_receives();
   polling_ = false;
@@ -143,9 +145,7 @@ void OfiEndpoint::complete_finished() {
   }
 }
 
-void OfiEndpoint::expire() {
-  if (deadlines_.empty()) return;
-  const TimePoint now = clock_.now();
+void OfiEndpoint::expire(TimePoint now) {
   while (!deadlines_.empty() && deadlines_.nearest().deadline.time() <= now) {
     Transfer& transfer = deadlines_.nearest();
     leave_queue(transfer);
@@ -173,15 +173,13 @@ TimePoint OfiEndpoint::next_own_event(TimePoint until) const noexcept {
 }
 
 std::size_t OfiEndpoint::wait(Deadline until, Duration spin) {
-  std::size_t events = poll();
-  if (events > 0 || take_wake()) return events;
+  // A turn of the spin looks at the clock once: that costs as much as an empty queue.
   TimePoint now = clock_.now();
   const TimePoint spin_until = now + std::clamp(spin, Duration::zero(), kLongestSpin);
   for (;;) {
-    if (now >= until.time()) return 0;
+    const std::size_t events = poll(now);
+    if (events > 0 || take_wake() || now >= until.time()) return events;
     if (now >= spin_until) sleep(next_own_event(until.time()));
-    events = poll();
-    if (events > 0 || take_wake()) return events;
     now = clock_.now();
   }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -17,6 +18,16 @@ class [[nodiscard]] Task;
 
 namespace detail {
 
+/// Memory of coroutines, kept by the thread for the next ones.
+void* allocate_frame(std::size_t bytes);
+void free_frame(void* frame, std::size_t bytes) noexcept;
+
+/// A promise inherits it, so that its coroutine lies there.
+struct FrameMemory {
+  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
+};
+
 struct FinalAwaiter {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
@@ -26,7 +37,7 @@ struct FinalAwaiter {
   void await_resume() const noexcept {}
 };
 
-struct TaskPromiseBase {
+struct TaskPromiseBase : FrameMemory {
   std::coroutine_handle<> continuation_;
   std::suspend_always initial_suspend() const noexcept { return {}; }
   FinalAwaiter final_suspend() const noexcept { return {}; }
@@ -96,7 +107,7 @@ inline Task<void> TaskPromise<void>::get_return_object() noexcept {
 
 /// Runs at once and frees itself at its end.
 struct Detached {
-  struct promise_type {
+  struct promise_type : FrameMemory {
     Detached get_return_object() const noexcept { return {}; }
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }
