@@ -46,10 +46,38 @@ class Channel::Event {
   std::multimap<TimePoint, Event*>::iterator timer_;
 };
 
-struct Channel::PendingCall {
-  explicit PendingCall(Channel& channel) : event(channel) {}
+/// Known to the channel, which brings the reply, while it lives; in a frame together with what it refers to.
+class Channel::PendingCall final : private Cancellation::Waiter {
+ public:
+  PendingCall(Channel& channel, const Receiver& receiver, const MessageHeader& header,
+              Cancellation* cancellation)
+      : event(channel), channel_(channel), receiver_(receiver), header_(header), cancellation_(cancellation) {
+    channel_.calls_.emplace(header_.request, this);
+    if (cancellation_ != nullptr) cancellation_->add(*this);
+  }
+  ~PendingCall() {
+    if (cancellation_ != nullptr) cancellation_->remove(*this);
+    channel_.calls_.erase(header_.request);
+  }
+  PendingCall(const PendingCall&) = delete;
+  PendingCall& operator=(const PendingCall&) = delete;
+
+  bool is_called_off() const noexcept { return cancellation_ != nullptr && cancellation_->requested(); }
+
   Event event;
   std::optional<std::vector<std::byte>> reply;
+
+ private:
+  void called_off() override {
+    // At once, behind the request: nobody may drive the channel for long, not even to the end of its sending.
+    if (!reply && !channel_.closing_) channel_.give_up(receiver_, header_);
+    event.set();
+  }
+
+  Channel& channel_;
+  const Receiver& receiver_;
+  const MessageHeader& header_;
+  Cancellation* cancellation_;
 };
 
 namespace {
@@ -153,24 +181,17 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
 }
 
 Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
-                                                   std::vector<std::byte> body, Deadline deadline) {
-  const std::uint64_t request = next_request_++;
-  PendingCall pending(*this);
-  calls_.emplace(request, &pending);
-  struct Forget {
-    Channel& channel;
-    std::uint64_t request;
-    ~Forget() { channel.calls_.erase(request); }
-  } forget{*this, request};
-
+                                                   std::vector<std::byte> body, Deadline deadline,
+                                                   Cancellation* cancellation) {
   MessageHeader header;
   header.type = type;
   header.from = sender_.rank;
   header.from_incarnation = sender_.incarnation;
   header.to_incarnation = receiver.incarnation;
-  header.request = request;
+  header.request = next_request_++;
   if (!closing_) header.reply_to = endpoint_->address();
   header.body = body;
+  PendingCall pending(*this, receiver, header, cancellation);
   Status sent = co_await send(receiver.address, encode(header), deadline);
   if (!sent) co_return tl::unexpected(std::move(sent).error());
 
@@ -180,13 +201,14 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   ping.body = {};
   while (!pending.reply) {
     if (closing_) co_return tl::unexpected(closed_status().error());
+    if (pending.is_called_off()) co_return fail(Code::timed_out, "Channel::call", "called off");
     if (deadline.passed(clock_)) {
       if (type == MessageType::await_name || type == MessageType::await_object) give_up(receiver, header);
       co_return fail(Code::timed_out, "Channel::call", "no answer came before the deadline");
     }
     pending.event.wait_until(std::min(deadline.time(), clock_.now() + kProbeInterval));
     co_await pending.event;
-    if (pending.reply || closing_ || deadline.passed(clock_)) continue;
+    if (pending.reply || closing_ || pending.is_called_off() || deadline.passed(clock_)) continue;
     Status alive = co_await send(receiver.address, encode(ping), deadline);
     if (!alive && alive.error().code == Code::owner_lost) co_return tl::unexpected(std::move(alive).error());
   }

@@ -17,6 +17,7 @@
 #include "holdfast/base/result.h"
 #include "holdfast/base/task.h"
 #include "holdfast/fabric/fabric.h"
+#include "src/cancellation.h"
 #include "src/message.h"
 
 namespace holdfast {
@@ -62,10 +63,10 @@ class Channel {
   Task<Status> send(std::span<const std::byte> address, std::vector<std::byte> message, Deadline deadline);
 
   /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is
-  /// probed, so that a process that died is noticed whatever the deadline. Errors: owner_lost, timed_out, and
-  /// what the reply says.
+  /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off.
+  /// Errors: owner_lost, timed_out (also when called off), and what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
-                                            Deadline deadline);
+                                            Deadline deadline, Cancellation* cancellation = nullptr);
 
   /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
   void reply(const MessageHeader& request, std::span<const std::byte> body);
@@ -88,7 +89,7 @@ class Channel {
   Sender sender_;
   std::function<void(const MessageHeader&)> handler_;
   std::multimap<TimePoint, Event*> timers_;
-  struct PendingCall;
+  class PendingCall;
   std::unordered_map<std::uint64_t, PendingCall*> calls_;
   std::uint64_t next_request_ = 1;
   std::uint64_t sends_in_flight_ = 0;

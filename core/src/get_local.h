@@ -7,6 +7,7 @@
 
 #include "holdfast/base/result.h"
 #include "holdfast/pin.h"
+#include "src/cancellation.h"
 #include "src/catalogue.h"
 #include "src/job.h"
 #include "src/view.h"
@@ -17,7 +18,7 @@ namespace holdfast {
 struct Want {
   std::optional<ByteRange> range;  ///< nothing: all of it
   Verify verify = Verify::always;  ///< when the payload is compared with its checksums
-  bool wait = true;                ///< for an object that is not sealed yet
+  Waiting waiting;                 ///< for an object that is not sealed yet
 
   bool check_in_place() const noexcept { return verify == Verify::always; }
   bool check_read() const noexcept { return verify != Verify::never; }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "holdfast/op.h"
+#include "src/cancellation.h"
 #include "src/lanes.h"
 
 namespace holdfast {
@@ -39,6 +40,7 @@ class LaneOp final : public detail::OpValue<T> {
     lane_.run([this](Channel&) {
       cancelled_ = true;
       value_.reset();
+      cancellation_.request();
     });
   }
 
@@ -46,6 +48,9 @@ class LaneOp final : public detail::OpValue<T> {
     if (!value_) return fail(Code::invalid, "Op::wait", "the operation was cancelled");
     return std::move(*value_);
   }
+
+  /// What the operation waits for is called off with it. Used with the lane held.
+  Cancellation& cancellation() noexcept { return cancellation_; }
 
   /// With the lane held.
   void finish(Result<T> value) {
@@ -58,6 +63,7 @@ class LaneOp final : public detail::OpValue<T> {
   Lane& lane_;
   Duration spin_;
   bool cancelled_ = false;  ///< with the lane held
+  Cancellation cancellation_;
   std::optional<Result<T>> value_;
   std::atomic<bool> done_{false};
 };

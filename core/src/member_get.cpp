@@ -38,7 +38,7 @@ bool waits(const GetOptions& options, Duration timeout) {
 }  // namespace
 
 Want Member::want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range) const {
-  return {range, options.verify.value_or(job_.options.verify), waits(options, timeout)};
+  return {range, options.verify.value_or(job_.options.verify), {waits(options, timeout)}};
 }
 
 Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& range, Duration timeout,
@@ -73,7 +73,9 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
   auto op = std::make_shared<LaneOp<Pin>>(shared_from_this(), **lane, spin_for(bytes_expected(target, {})));
   const Deadline deadline = Deadline::after(job_.clock, options.timeout);
   (*lane)->run([&](Channel& channel) {
-    spawn(get_pin(job_, channel, target, want(options, options.timeout), deadline),
+    Want wanted = want(options, options.timeout);
+    wanted.waiting.cancellation = &op->cancellation();
+    spawn(get_pin(job_, channel, target, wanted, deadline),
           [op](Result<Pin> pin) { op->finish(std::move(pin)); });
   });
   return op;
@@ -155,10 +157,10 @@ Result<bool> Member::contains(const Target& target, Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   const auto found = run<Entry>(0, [&](Channel& channel, auto done) {
     if (const Key* const name = std::get_if<Key>(&target)) {
-      spawn(resolve(job_, channel, *name, false, deadline), done);
+      spawn(resolve(job_, channel, *name, {}, deadline), done);
     } else {
       const Entry& entry = std::get<Entry>(target);
-      spawn(find_object(job_, channel, entry.owner, entry.id, false, deadline), done);
+      spawn(find_object(job_, channel, entry.owner, entry.id, {}, deadline), done);
     }
   });
   if (found) return true;
@@ -172,16 +174,17 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
                 fmt::format("cannot wait for {} of {} references", count, entries.size()));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   HOLDFAST_TRY(Lane* const lane, lanes_->mine());
-  // Shared with the protocols, which go on until the deadline when enough others are ready before.
+  // Shared with the protocols: reads of catalogues that are under way end after this returns.
   struct Progress {
     std::vector<bool> ready;
     std::size_t count = 0;
+    Cancellation rest;
   };
   const auto progress = std::make_shared<Progress>();
   progress->ready.resize(entries.size());
   lane->run([&](Channel& channel) {
     for (std::size_t i = 0; i < entries.size(); ++i)
-      spawn(find_object(job_, channel, entries[i].owner, entries[i].id, true, deadline),
+      spawn(find_object(job_, channel, entries[i].owner, entries[i].id, {true, &progress->rest}, deadline),
             [progress, i](const Result<Entry>& found) {
               const bool pending = !found && found.error().code == Code::timed_out;
               progress->ready[i] = !pending;
@@ -193,6 +196,7 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   lane->run([&](Channel&) {
     for (std::size_t i = 0; i < entries.size(); ++i)
       (progress->ready[i] ? result.ready : result.pending).push_back(i);
+    progress->rest.request();
   });
   return result;
 }
@@ -200,7 +204,7 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
 Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOptions& options) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
-                 spawn(resolve(job_, channel, name, waits(options, timeout), deadline), done);
+                 spawn(resolve(job_, channel, name, {waits(options, timeout)}, deadline), done);
                }));
   return make_ref(entry);
 }

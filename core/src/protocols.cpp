@@ -19,15 +19,16 @@ constexpr int kReadAttempts = 8;
 // Rounds that find the entry as it was: then it is not a change that spoils the bytes.
 constexpr int kSameAttempts = 3;
 
-/// Asks for a key's entry and waits for it at its keeper; tells the keeper when the deadline comes first.
-Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key key, Deadline deadline) {
+/// Asks for a key's entry and waits for it at its keeper, who is told when the wait ends without it.
+Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key key, Deadline deadline,
+                                Cancellation* cancellation) {
   if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
   const bool is_name = key.kind == Key::Kind::name;
   WireWriter body;
   put_key(body, key);
   auto reply = co_await channel.call(job.peers->receiver(keeper),
                                      is_name ? MessageType::await_name : MessageType::await_object,
-                                     body.take(), deadline);
+                                     body.take(), deadline, cancellation);
   if (reply) {
     WireReader in(*reply);
     const Entry entry = get_entry(in);
@@ -62,7 +63,7 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
     if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
     if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
     job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
-    auto now = co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline);
+    auto now = co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline);
     if (!now) co_return tl::unexpected(std::move(now).error());
     same = *now == entry ? same + 1 : 0;
     entry = *now;
@@ -85,7 +86,7 @@ tl::unexpected<Error> name_peer(const Job& job, MemberId member, Error error, st
   return tl::unexpected(std::move(error));
 }
 
-Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Deadline deadline) {
+Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waiting, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
   auto view = job.view_of(home, deadline);
   if (!view) co_return tl::unexpected(std::move(view).error());
@@ -97,8 +98,8 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Dea
     if (!found) co_return name_peer(job, home, std::move(found).error(), kOperation);
     if (*found) co_return **found;
   }
-  if (!wait) co_return missing(name);
-  auto entry = co_await await_entry(job, channel, home, name, deadline);
+  if (!waiting.allowed) co_return missing(name);
+  auto entry = co_await await_entry(job, channel, home, name, deadline, waiting.cancellation);
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("the name was not published before the deadline (its home is {})",
@@ -106,7 +107,7 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Dea
   co_return entry;
 }
 
-Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, bool wait,
+Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
                                 Deadline deadline) {
   auto view = job.view_of(owner, deadline);
   if (!view) co_return tl::unexpected(std::move(view).error());
@@ -120,8 +121,8 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
   }
   Entry sought;
   sought.id = id;
-  if (!wait) co_return missing(sought);
-  auto entry = co_await await_entry(job, channel, owner, Key::of(id), deadline);
+  if (!waiting.allowed) co_return missing(sought);
+  auto entry = co_await await_entry(job, channel, owner, Key::of(id), deadline, waiting.cancellation);
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("object {} was not sealed before the deadline", id.to_hex()));
@@ -131,7 +132,7 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline) {
   Entry entry;
   if (const Key* name = std::get_if<Key>(&target)) {
-    HOLDFAST_CO_TRY(entry, co_await resolve(job, channel, *name, want.wait, deadline));
+    HOLDFAST_CO_TRY(entry, co_await resolve(job, channel, *name, want.waiting, deadline));
   } else {
     entry = std::get<Entry>(target);
   }
@@ -148,7 +149,7 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
     if (there) co_return std::move(pin);
     // Not sealed yet, or erased; the owner knows which.
-    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
+    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline));
   }
   co_return missing(target);
 }
@@ -174,7 +175,7 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
       copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
       co_return pin.size();
     }
-    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.wait, deadline));
+    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline));
   }
   co_return missing(entry);
 }

@@ -20,13 +20,13 @@ namespace holdfast {
 /// What is to be got: an object as a reference remembers it, or a name.
 using Target = std::variant<Entry, Key>;
 
-/// The entry a name stands for, from its home. With `wait`, waits for it to be published.
-/// Errors: not_found (without `wait`), timed_out, owner_lost.
-Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, bool wait, Deadline deadline);
+/// The entry a name stands for, from its home; waits for it to be published where that is allowed.
+/// Errors: not_found (where it is not), timed_out (also when called off), owner_lost.
+Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waiting, Deadline deadline);
 
-/// An object's entry as its owner's catalogue has it now. With `wait`, waits for a promised object to be
-/// sealed. Errors: not_found, timed_out, owner_lost.
-Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, bool wait,
+/// An object's entry as its owner's catalogue has it now; waits for a promised object to be sealed where that
+/// is allowed. Errors: not_found, timed_out (also when called off), owner_lost.
+Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
                                 Deadline deadline);
 
 /// Pins an object, or a part of it. Errors: as Store::get.

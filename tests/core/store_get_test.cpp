@@ -122,6 +122,37 @@ TEST_F(StoreGetTest, GetManyKeepsTheOrderAndOneFailureDisturbsNoOther) {
   EXPECT_TRUE(store.get_many({}, 0s).empty());
 }
 
+TEST_F(StoreGetTest, WhatIsNotWaitedForAnyMoreIsCalledOff) {
+  Store store = open();
+  const ObjectRef sealed = put(store, 10, 1);
+  const auto draft = store.draft(10);
+  ASSERT_TRUE(good(draft));
+  const ObjectRef promised = draft->ref().value();
+  // The owner heard that somebody waits, and then that he does not: long before the deadline.
+  std::uint64_t heard = 0;
+  const auto called_off = [&] {
+    heard += 2;
+    return comes_true(
+        [&] { return store.stats().requests_served >= heard && store.stats().waiters == 0; });
+  };
+  EXPECT_TRUE(fails(store.get(promised, 50ms), Code::timed_out)) << "connects";
+  EXPECT_TRUE(called_off());
+
+  const auto waited = store.wait(std::vector{sealed, promised}, 1, 24h);
+  ASSERT_TRUE(good(waited));
+  EXPECT_EQ(waited->pending, (std::vector<std::size_t>{1}));
+  EXPECT_TRUE(called_off());
+
+  auto fetching = store.fetch(promised, {.timeout = 24h});
+  EXPECT_TRUE(comes_true([&] { return fetching.poll() || store.stats().waiters == 1; }));
+  std::move(fetching).cancel();
+  EXPECT_TRUE(called_off());
+
+  auto late = store.fetch(promised, {.timeout = 24h});
+  EXPECT_TRUE(fails(std::move(late).wait(1ms), Code::timed_out));
+  EXPECT_TRUE(called_off());
+}
+
 TEST_F(StoreGetTest, WaitTellsReadyFromPending) {
   Store store = open();
   const ObjectRef sealed = put(store, 10, 1), erased = put(store, 10, 2);
