@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <new>
 
-// Frames of protocols are larger than what malloc keeps at hand for a thread, and a get of a small object makes
-// half a dozen. A thread keeps those it has freed, by size. Sanitizers see every frame come and go.
+// Frames of protocols are larger than what malloc keeps at hand for a thread, and a get of a small object
+// makes half a dozen. A thread keeps those it has freed, by size. Sanitizers see every frame come and go.
 namespace holdfast::detail {
 namespace {
 
@@ -16,7 +16,7 @@ constexpr bool kKeepFrames = true;
 #endif
 
 constexpr std::size_t kStep = 256;
-constexpr std::size_t kClasses = 24;     ///< frames of up to 6 KiB are kept
+constexpr std::size_t kClasses = 24;  ///< frames of up to 6 KiB are kept
 constexpr unsigned kMostInAClass = 32;
 
 /// Frames may be freed after the thread's pool, by objects that end with the thread.

@@ -37,8 +37,6 @@ constexpr std::uint64_t kMostDistance = 65534;
 // A line is written in some ten nanoseconds, but the owner may lose its core in between: readers spin, then
 // yield.
 constexpr int kSpins = 1 << 10;
-// A line that is odd for so long has lost its writer, or was never written by one.
-constexpr Duration kPatience = std::chrono::milliseconds(500);
 // How often a look-up starts again because the owner has changed the bucket meanwhile.
 constexpr int kFindAttempts = 1 << 16;
 
@@ -130,10 +128,10 @@ bool try_read_line(const CatalogueLine& line, Words& words) noexcept {
 }
 
 /// A consistent copy of a line that its owner may be writing. False if it never came to rest.
-bool read_line(const CatalogueLine& line, Words& words) noexcept {
+bool read_line(const CatalogueLine& line, Words& words, Duration patience) noexcept {
   for (int spin = 0; spin < kSpins; ++spin)
     if (try_read_line(line, words)) return true;
-  const Deadline until = Deadline::after(real_clock(), kPatience);
+  const Deadline until = Deadline::after(real_clock(), patience);
   while (!until.passed(real_clock())) {
     std::this_thread::yield();
     if (try_read_line(line, words)) return true;
@@ -172,23 +170,26 @@ std::uint64_t CatalogueGeometry::bucket_of(const Key& key) const noexcept {
 
 Key second_place(const Key& key) noexcept { return {mix64(key.high + 1), key.low, key.kind}; }
 
-CatalogueLook CatalogueReader::look(const Key& key, Found& found) const noexcept {
+CatalogueLook CatalogueReader::look(const Key& key, Found& found, Duration patience) const noexcept {
   bool overflowed = false;
-  const CatalogueLook first = look_at(key, found, overflowed);
+  const CatalogueLook first = look_at(key, found, overflowed, patience);
   if (first != CatalogueLook::absent || !overflowed) [[likely]]
     return first;
-  return look_at(second_place(key), found, overflowed);
+  return look_at(second_place(key), found, overflowed, patience);
 }
 
 /// Looks in the key's bucket alone; says whether that has overflowed, where the key is absent.
-CatalogueLook CatalogueReader::look_at(const Key& key, Found& found, bool& overflowed) const noexcept {
+CatalogueLook CatalogueReader::look_at(const Key& key, Found& found, bool& overflowed,
+                                       Duration patience) const noexcept {
+  const auto never_rests = patience < kLongestPatience ? CatalogueLook::changing : CatalogueLook::damaged;
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const CatalogueLine& index_line = buckets_[home].index;
   // Repeated only while the owner changes this very bucket.
   for (int attempt = 0; attempt < kFindAttempts; ++attempt) {
     Words words;
-    if (!read_line(index_line, words) || !line_valid(words)) return CatalogueLook::damaged;
+    if (!read_line(index_line, words, patience)) return never_rests;
+    if (!line_valid(words)) return CatalogueLook::damaged;
     const std::uint64_t index_version = words[0];
     overflowed = (words[0] & kOverflowed) != 0;
     const auto distance = search_index(words, hash);
@@ -196,7 +197,8 @@ CatalogueLook CatalogueReader::look_at(const Key& key, Found& found, bool& overf
     const std::uint64_t slot = geometry_.slot_at(home, *distance);
     const CatalogueLine& line =
         buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
-    if (!read_line(line, words) || !line_valid(words)) return CatalogueLook::damaged;
+    if (!read_line(line, words, patience)) return never_rests;
+    if (!line_valid(words)) return CatalogueLook::damaged;
     if (has_key(words, key)) {
       found.entry = entry_of(words);
       found.version = line.data();
@@ -209,13 +211,16 @@ CatalogueLook CatalogueReader::look_at(const Key& key, Found& found, bool& overf
   return CatalogueLook::damaged;
 }
 
-Result<std::optional<Found>> CatalogueReader::find(const Key& key) const {
+Result<std::optional<Found>> CatalogueReader::find(const Key& key, Duration patience) const {
   Found found;
-  switch (look(key, found)) {
+  switch (look(key, found, patience)) {
     case CatalogueLook::found:
       return std::optional<Found>(found);
     case CatalogueLook::absent:
       return std::optional<Found>();
+    case CatalogueLook::changing:
+      return fail(Code::timed_out, "Catalogue::find",
+                  "its owner stands still while it changes the entry; is it stopped?");
     case CatalogueLook::damaged:
       break;
   }

@@ -13,14 +13,17 @@
 // Every line carries a version (odd while it is written) and a checksum of its own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "holdfast/base/clock.h"
 #include "holdfast/base/random.h"
 #include "holdfast/base/result.h"
 #include "holdfast/object_id.h"
@@ -97,8 +100,18 @@ struct Found {
 enum class CatalogueLook : std::uint8_t {
   found,
   absent,
-  damaged,  ///< a line's checksum does not fit, though it is not being changed
+  changing,  ///< a line did not come to rest in time: its owner has lost its core, or was stopped
+  damaged,   ///< a line's checksum does not fit, though it is not being changed, or it never comes to rest
 };
+
+/// How long a look-up waits for a line that is being changed, which takes ten nanoseconds while its owner has
+/// a core. One that takes longer has lost its writer, or was never written by one.
+inline constexpr Duration kLongestPatience = std::chrono::milliseconds(500);
+/// Even when there is no time left: what an owner that lost its core may need to get it back.
+inline constexpr Duration kLeastPatience = std::chrono::milliseconds(5);
+inline Duration patience_for(Duration time_left) noexcept {
+  return std::clamp(time_left, kLeastPatience, kLongestPatience);
+}
 
 /// Reads a catalogue that is mapped here.
 class CatalogueReader {
@@ -107,14 +120,14 @@ class CatalogueReader {
   CatalogueReader(const CatalogueBucket* buckets, CatalogueGeometry geometry) noexcept
       : buckets_(buckets), geometry_(geometry) {}
 
-  /// Fills `found` if the key is there. The hot path of every get.
-  CatalogueLook look(const Key& key, Found& found) const noexcept;
+  /// Fills `found` if the key is there. The hot path of every get. Waits for a line at most for `patience`.
+  CatalogueLook look(const Key& key, Found& found, Duration patience) const noexcept;
 
-  /// The same for those who are in less of a hurry. Errors: corrupt (damaged).
-  Result<std::optional<Found>> find(const Key& key) const;
+  /// The same for those who are in less of a hurry. Errors: corrupt (damaged), timed_out (changing).
+  Result<std::optional<Found>> find(const Key& key, Duration patience = kLongestPatience) const;
 
  private:
-  CatalogueLook look_at(const Key& key, Found& found, bool& overflowed) const noexcept;
+  CatalogueLook look_at(const Key& key, Found& found, bool& overflowed, Duration patience) const noexcept;
 
   const CatalogueBucket* buckets_ = nullptr;
   CatalogueGeometry geometry_;

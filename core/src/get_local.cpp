@@ -50,6 +50,12 @@ tl::unexpected<Error> corrupt(Job& job, const View& view, const ObjectId& id, st
                   what, id.to_hex(), job.peers->describe(view.owner)));
 }
 
+tl::unexpected<Error> stands_still(const Job& job, const View& view, const ObjectId& id) {
+  return fail(Code::timed_out, kOperation,
+              fmt::format("{} stands still while it changes the entry of object {}; is it stopped?",
+                          job.peers->describe(view.owner), id.to_hex()));
+}
+
 tl::unexpected<Error> no_slot(const Job& job) {
   return fail(
       Code::full, kOperation,
@@ -71,8 +77,9 @@ Status check_range(const std::optional<ByteRange>& range, std::uint64_t size) {
 Result<bool> get_local(Job& job, const View& view, const ObjectId& id, const Want& want, Pin& pin) {
   Found found;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const CatalogueLook look = view.catalogue.look(Key::of(id), found);
+    const CatalogueLook look = view.catalogue.look(Key::of(id), found, want.patience);
     if (look == CatalogueLook::absent) return false;
+    if (look == CatalogueLook::changing) return stands_still(job, view, id);
     if (look == CatalogueLook::damaged) return corrupt(job, view, id, "catalogue entry");
     const BlockLayout& layout = found.entry.layout;
     const ByteRange range = want.range.value_or(ByteRange{0, layout.size});

@@ -16,16 +16,17 @@ namespace holdfast {
 
 /// Which part of an object is wanted, and how.
 struct Want {
-  std::optional<ByteRange> range;  ///< nothing: all of it
-  Verify verify = Verify::always;  ///< when the payload is compared with its checksums
-  Waiting waiting;                 ///< for an object that is not sealed yet
+  std::optional<ByteRange> range;        ///< nothing: all of it
+  Verify verify = Verify::always;        ///< when the payload is compared with its checksums
+  Waiting waiting;                       ///< for an object that is not sealed yet
+  Duration patience = kLongestPatience;  ///< with a neighbour's catalogue
 
   bool check_in_place() const noexcept { return verify == Verify::always; }
   bool check_read() const noexcept { return verify != Verify::never; }
 };
 
 /// Fills `pin`, an empty one; false where the object is not in the catalogue (any more, or not yet).
-/// Errors: corrupt, full (no free slot in the ledger), invalid (range).
+/// Errors: corrupt, full (no free slot in the ledger), invalid (range), timed_out (want.patience).
 Result<bool> get_local(Job& job, const View& view, const ObjectId& id, const Want& want, Pin& pin);
 
 /// Errors: invalid (the range ends beyond the object).

@@ -38,7 +38,8 @@ bool waits(const GetOptions& options, Duration timeout) {
 }  // namespace
 
 Want Member::want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range) const {
-  return {range, options.verify.value_or(job_.options.verify), {waits(options, timeout)}};
+  return {
+      range, options.verify.value_or(job_.options.verify), {waits(options, timeout)}, patience_for(timeout)};
 }
 
 Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& range, Duration timeout,

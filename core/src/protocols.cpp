@@ -91,7 +91,7 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
   auto view = job.view_of(home, deadline);
   if (!view) co_return tl::unexpected(std::move(view).error());
   if (*view != nullptr) {
-    HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(name));
+    HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(name, patience_for(deadline.left(job.clock))));
     if (found) co_return found->entry;
   } else {
     auto found = co_await look_up(job, channel, home, name, deadline);
@@ -112,7 +112,8 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
   auto view = job.view_of(owner, deadline);
   if (!view) co_return tl::unexpected(std::move(view).error());
   if (*view != nullptr) {
-    HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(Key::of(id)));
+    HOLDFAST_CO_TRY(const auto found,
+                    (*view)->catalogue.find(Key::of(id), patience_for(deadline.left(job.clock))));
     if (found) co_return found->entry;
   } else {
     auto found = co_await look_up(job, channel, owner, Key::of(id), deadline);

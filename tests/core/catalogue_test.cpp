@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -311,6 +312,21 @@ TEST(CatalogueTest, AgreesWithAMapThroughManyChanges) {
   }
   for (const auto& [n, is_there] : there)
     is_there ? expect_found(table, key_number(n)) : expect_absent(table, key_number(n));
+}
+
+TEST(CatalogueTest, ALineUnderChangeIsWaitedForNoLongerThanThereIsTime) {
+  Table table(CatalogueGeometry::for_entries(4));
+  const Key key = key_number(1);
+  ASSERT_TRUE(good(table.writer.insert(key, entry_for(key))));
+  const std::uint64_t line = table.geometry.bucket_of(key) * 4;
+  table.flip(line, 0);  // as an owner leaves it that is stopped in the middle
+  EXPECT_TRUE(fails(table.reader.find(key, kLeastPatience), Code::timed_out, "stopped"));
+  std::thread owner([&] { table.buckets[line / 4].index[0].fetch_xor(1); });
+  for (auto found = table.reader.find(key, kLeastPatience); !found || !*found;
+       found = table.reader.find(key, kLeastPatience))
+    ASSERT_TRUE(fails(found, Code::timed_out));
+  owner.join();
+  expect_found(table, key);
 }
 
 TEST(CatalogueTest, AFlippedBitIsCorruptForWhoReadsTheLineAndNothingForOthers) {
