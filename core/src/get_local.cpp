@@ -74,37 +74,50 @@ Status check_range(const std::optional<ByteRange>& range, std::uint64_t size) {
                           range->offset, size));
 }
 
-Result<bool> get_local(Job& job, const View& view, const ObjectId& id, const Want& want, Pin& pin) {
+namespace {
+
+/// Pins the object if it lies where the entry says; nothing is pinned unless the check is good. No look at
+/// the catalogue: the block describes itself, and its owner spoils the header before he looks for pins.
+Result<HeaderCheck> pin_at(Job& job, const View& view, const Entry& entry, const Want& want, Pin& pin) {
+  const BlockLayout& layout = entry.layout;
+  const std::uint64_t payload_offset = layout.payload_offset();
+  const std::byte* const block = view.at(entry.location, payload_offset + layout.size);
+  if (block == nullptr) return HeaderCheck::other;
+  const auto slot = job.memory->ledger().announce({view.owner, entry.location});
+  if (!slot) return no_slot(job);
+  Announced announced(job.memory->ledger(), *slot);
+  const HeaderCheck header = check_header(block, {entry.id, view.incarnation, layout});
+  if (header != HeaderCheck::good) return header;
+  HOLDFAST_DO(check_range(want.range, layout.size));
+  const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
+  const std::byte* const payload = block + payload_offset;
+  if (want.check_in_place() && !payload_good(block, payload, layout, range))
+    return corrupt(job, view, entry.id, "payload");
+  const bool own = view.owner == job.peers->self();
+  job.counters.add(own ? Count::gets_local : Count::gets_shared);
+  job.counters.add(own ? Count::get_bytes_local : Count::get_bytes_shared, range.bytes);
+  pin = PinFactory::in_place({payload + range.offset, range.bytes}, job.memory, announced.keep());
+  return HeaderCheck::good;
+}
+
+}  // namespace
+
+Result<bool> get_local(Job& job, const View& view, const Entry& remembered, const Want& want, Pin& pin) {
+  HOLDFAST_TRY(const HeaderCheck at_once, pin_at(job, view, remembered, want, pin));
+  if (at_once == HeaderCheck::good) [[likely]]
+    return true;
   Found found;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const CatalogueLook look = view.catalogue.look(Key::of(id), found, want.patience);
+    const CatalogueLook look = view.catalogue.look(Key::of(remembered.id), found, want.patience);
     if (look == CatalogueLook::absent) return false;
-    if (look == CatalogueLook::changing) return stands_still(job, view, id);
-    if (look == CatalogueLook::damaged) return corrupt(job, view, id, "catalogue entry");
-    const BlockLayout& layout = found.entry.layout;
-    const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
-    if (want.range) HOLDFAST_DO(check_range(want.range, layout.size));
-    const std::uint64_t payload_offset = layout.payload_offset();
-    const std::byte* const block = view.at(found.entry.location, payload_offset + layout.size);
-    if (block == nullptr) return corrupt(job, view, id, "catalogue entry");
-    const auto slot = job.memory->ledger().announce({view.owner, found.entry.location});
-    if (!slot) return no_slot(job);
-    Announced announced(job.memory->ledger(), *slot);
-    if (!found.still_there()) continue;  // it was erased or moved before we pinned it
-    if (check_header(block, {id, view.incarnation, layout}) != HeaderCheck::good) {
-      if (!found.still_there()) continue;
-      return corrupt(job, view, id, "header");
-    }
-    const std::byte* const payload = block + payload_offset;
-    if (want.check_in_place() && !payload_good(block, payload, layout, range))
-      return corrupt(job, view, id, "payload");
-    const bool own = view.owner == job.peers->self();
-    job.counters.add(own ? Count::gets_local : Count::gets_shared);
-    job.counters.add(own ? Count::get_bytes_local : Count::get_bytes_shared, range.bytes);
-    pin = PinFactory::in_place({payload + range.offset, range.bytes}, job.memory, announced.keep());
-    return true;
+    if (look == CatalogueLook::changing) return stands_still(job, view, remembered.id);
+    if (look == CatalogueLook::damaged) return corrupt(job, view, remembered.id, "catalogue entry");
+    HOLDFAST_TRY(const HeaderCheck header, pin_at(job, view, found.entry, want, pin));
+    if (header == HeaderCheck::good) return true;
+    // Erased, or moved, since we looked? Otherwise it should be there.
+    if (found.still_there()) return corrupt(job, view, remembered.id, "header");
   }
-  return corrupt(job, view, id, "catalogue entry");
+  return corrupt(job, view, remembered.id, "catalogue entry");
 }
 
 }  // namespace holdfast

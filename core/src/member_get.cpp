@@ -49,7 +49,7 @@ Result<Pin> Member::get(const Target& target, const std::optional<ByteRange>& ra
     if (View* const view = job_.memory->view(entry->owner);
         view != nullptr && !view->lost.load(std::memory_order_acquire)) {
       Pin pin;
-      HOLDFAST_TRY(const bool there, get_local(job_, *view, entry->id, want(options, timeout, range), pin));
+      HOLDFAST_TRY(const bool there, get_local(job_, *view, *entry, want(options, timeout, range), pin));
       if (there) return pin;
     }
   }
@@ -64,7 +64,7 @@ std::shared_ptr<detail::OpValue<Pin>> Member::fetch(const Target& target, const 
     View* const view = job_.memory->view(entry->owner);
     if (view != nullptr && !view->lost.load(std::memory_order_acquire)) {
       Pin pin;
-      auto there = get_local(job_, *view, entry->id, want(options, options.timeout), pin);
+      auto there = get_local(job_, *view, *entry, want(options, options.timeout), pin);
       if (!there) return std::make_shared<ReadyPin>(tl::unexpected(std::move(there).error()));
       if (*there) return std::make_shared<ReadyPin>(std::move(pin));
     }
@@ -107,7 +107,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
       remote[entries[i].owner].push_back(i);
     } else {
       Pin pin;
-      auto there = get_local(job_, **view, entries[i].id, want(options, timeout), pin);
+      auto there = get_local(job_, **view, entries[i], want(options, timeout), pin);
       if (!there)
         found[i] = tl::unexpected(std::move(there).error());
       else if (*there)

@@ -147,7 +147,7 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
     Pin pin;
-    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
+    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
     if (there) co_return std::move(pin);
     // Not sealed yet, or erased; the owner knows which.
     HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline));
@@ -171,7 +171,7 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in
     // cache.
     Pin pin;
-    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry.id, want, pin));
+    HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
     if (there) {
       copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
       co_return pin.size();

@@ -4,6 +4,7 @@
 
 #include "src/block.h"
 #include "src/catalogue.h"
+#include "src/peers.h"
 #include "tests/core/store_fixture.h"
 
 namespace holdfast::test {
@@ -22,8 +23,11 @@ class StoreDamageTest : public StoreTest {
     return payload_of(store, ref) - layout.payload_offset();
   }
 
-  /// The entry line of an object: the id twice in a row, somewhere in the mapping that `inside` lies in.
+  /// An object's entry line, or that of a name it has: key and id in a row, in the mapping of its payload.
   static std::byte* entry_of(Store& store, const ObjectRef& ref) {
+    return entry_of(store, ref, {ref.id().high, ref.id().low, Key::Kind::object});
+  }
+  static std::byte* entry_of(Store& store, const ObjectRef& ref, const Key& key) {
     const auto inside = reinterpret_cast<std::uintptr_t>(payload_of(store, ref));
     std::ifstream maps("/proc/self/maps");
     for (std::string text; std::getline(maps, text);) {
@@ -33,7 +37,7 @@ class StoreDamageTest : public StoreTest {
       if (inside < first || inside >= last) continue;
       for (std::uintptr_t line = first; line < last; line += sizeof(CatalogueLine)) {
         const auto* const words = reinterpret_cast<const std::uint64_t*>(line);
-        if (words[1] == ref.id().high && words[2] == ref.id().low && words[3] == ref.id().high &&
+        if (words[1] == key.high && words[2] == key.low && words[3] == ref.id().high &&
             words[4] == ref.id().low)
           return reinterpret_cast<std::byte*>(line);
       }
@@ -109,17 +113,36 @@ TEST_F(StoreDamageTest, AFlippedByteOfHeaderOrTableIsCorruptForEverybody) {
   EXPECT_TRUE(good(store.get(ref, 0s)));
 }
 
-TEST_F(StoreDamageTest, AFlippedByteOfTheCatalogueEntryIsCorrupt) {
+TEST_F(StoreDamageTest, AFlippedByteOfTheCatalogueEntryIsCorruptForWhoLooksThere) {
   Store store = open();
   const ObjectRef ref = put(store, kSize, 1), other = put(store, 100, 2);
   std::byte* const entry = entry_of(store, ref);
+  std::byte* const block = block_of(store, ref);
   for (std::uint64_t at = 0; at < sizeof(CatalogueLine); ++at) {
     entry[at] ^= std::byte{0x02};
+    EXPECT_TRUE(fails(store.contains(ref, 0s), Code::corrupt)) << at;
+    EXPECT_TRUE(good(store.get(ref, 0s))) << "a reference tells where the object lies";
+    block[8] ^= std::byte{1};  // it does not look like the object: the catalogue is asked
     EXPECT_TRUE(fails(store.get(ref, 0s, {.verify = Verify::never}), Code::corrupt, "catalogue")) << at;
+    block[8] ^= std::byte{1};
     EXPECT_TRUE(good(store.get(other, 0s)));
     entry[at] ^= std::byte{0x02};
   }
   EXPECT_TRUE(good(store.get(ref, 0s)));
+}
+
+TEST_F(StoreDamageTest, AFlippedByteOfANamesEntryIsCorrupt) {
+  Store store = open();
+  const auto ref = store.put(name("damaged"), pattern(100, 1));
+  ASSERT_TRUE(good(ref));
+  std::byte* const entry = entry_of(store, *ref, key_of(name("damaged")).value());
+  for (std::uint64_t at = 0; at < sizeof(CatalogueLine); ++at) {
+    entry[at] ^= std::byte{0x02};
+    EXPECT_TRUE(fails(store.get(name("damaged"), 0s), Code::corrupt)) << at;
+    EXPECT_TRUE(fails(store.lookup(name("damaged"), 0s), Code::corrupt)) << at;
+    entry[at] ^= std::byte{0x02};
+  }
+  EXPECT_TRUE(good(store.get(name("damaged"), 0s)));
 }
 
 }  // namespace

@@ -132,8 +132,7 @@ TEST_F(StoreGetTest, WhatIsNotWaitedForAnyMoreIsCalledOff) {
   std::uint64_t heard = 0;
   const auto called_off = [&] {
     heard += 2;
-    return comes_true(
-        [&] { return store.stats().requests_served >= heard && store.stats().waiters == 0; });
+    return comes_true([&] { return store.stats().requests_served >= heard && store.stats().waiters == 0; });
   };
   EXPECT_TRUE(fails(store.get(promised, 50ms), Code::timed_out)) << "connects";
   EXPECT_TRUE(called_off());
