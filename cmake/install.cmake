@@ -7,9 +7,9 @@ set_target_properties(holdfast PROPERTIES VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 install(TARGETS holdfast EXPORT HoldfastTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(floor base numa fabric core)
+foreach(floor base numa fabric core)  # the simulator is for our own tests and commands
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${floor}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-    FILES_MATCHING PATTERN *.h)
+    FILES_MATCHING PATTERN *.h PATTERN sim EXCLUDE)
 endforeach()
 
 # The commands find a shared library beside them, wherever the prefix is moved.

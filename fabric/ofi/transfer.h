@@ -5,13 +5,13 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "fabric/list.h"
 #include "fabric/ofi/deadline_heap.h"
-#include "fabric/ofi/list.h"
+#include "fabric/pool.h"
 #include "holdfast/fabric/fabric.h"
 
 namespace holdfast::fabric::ofi {
@@ -55,30 +55,6 @@ struct Transfer {
 
   Message* message = nullptr;  ///< of a send: the copy, given back when the provider is done with it
   bool sent = false;           ///< of a send: the provider has it
-};
-
-/// Objects that keep their place and are used again; grows by need, never shrinks while the endpoint lives.
-template <class T>
-class Pool {
- public:
-  T& take() {
-    if (free_.empty()) return all_.emplace_back();
-    T& object = *free_.back();
-    free_.pop_back();
-    return object;
-  }
-  void give_back(T& object) { free_.push_back(&object); }
-  /// A new object that nobody has taken yet.
-  T& add() {
-    T& object = all_.emplace_back();
-    free_.push_back(&object);
-    return object;
-  }
-  std::deque<T>& all() noexcept { return all_; }
-
- private:
-  std::deque<T> all_;  // a deque: elements never move
-  std::vector<T*> free_;
 };
 
 }  // namespace holdfast::fabric::ofi

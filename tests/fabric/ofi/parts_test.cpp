@@ -9,10 +9,10 @@
 #include <random>
 #include <vector>
 
+#include "fabric/list.h"
 #include "fabric/ofi/address.h"
 #include "fabric/ofi/deadline_heap.h"
 #include "fabric/ofi/errors.h"
-#include "fabric/ofi/list.h"
 #include "fabric/ofi/refusal_probe.h"
 
 namespace holdfast::fabric::ofi {

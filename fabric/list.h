@@ -3,7 +3,7 @@
 
 #include "holdfast/base/check.h"
 
-namespace holdfast::fabric::ofi {
+namespace holdfast::fabric {
 
 /// What an element carries; it is in at most one list at a time.
 template <class T>
@@ -13,25 +13,26 @@ struct Links {
   bool listed = false;
 };
 
-/// Does not own its elements. `T` has a member `links` of type Links<T>.
-template <class T>
+/// Does not own its elements. `T` has a member `links` of type Links<T>; one that is in several lists at a
+/// time has further ones, named by `kLinks`.
+template <class T, Links<T> T::*kLinks = &T::links>
 class List {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
   T* first() const noexcept { return first_; }
 
   void push_back(T& element) noexcept {
-    HOLDFAST_CHECK(!element.links.listed, "an element is in one list at a time");
-    element.links = {last_, nullptr, true};
-    (last_ != nullptr ? last_->links.next : first_) = &element;
+    HOLDFAST_CHECK(!(element.*kLinks).listed, "an element is in one list at a time");
+    element.*kLinks = {last_, nullptr, true};
+    (last_ != nullptr ? (last_->*kLinks).next : first_) = &element;
     last_ = &element;
   }
 
   void remove(T& element) noexcept {
-    HOLDFAST_CHECK(element.links.listed, "only what is in the list can be taken out");
-    Links<T>& links = element.links;
-    (links.previous != nullptr ? links.previous->links.next : first_) = links.next;
-    (links.next != nullptr ? links.next->links.previous : last_) = links.previous;
+    Links<T>& links = element.*kLinks;
+    HOLDFAST_CHECK(links.listed, "only what is in the list can be taken out");
+    (links.previous != nullptr ? (links.previous->*kLinks).next : first_) = links.next;
+    (links.next != nullptr ? (links.next->*kLinks).previous : last_) = links.previous;
     links = {};
   }
 
@@ -46,4 +47,4 @@ class List {
   T* last_ = nullptr;
 };
 
-}  // namespace holdfast::fabric::ofi
+}  // namespace holdfast::fabric
