@@ -9,6 +9,8 @@ std::string_view to_string(Code code) noexcept {
   switch (code) {
     case Code::not_found:
       return "not_found";
+    case Code::expired:
+      return "expired";
     case Code::exists:
       return "exists";
     case Code::full:

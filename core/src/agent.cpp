@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "holdfast/base/log.h"
@@ -20,7 +21,7 @@ constexpr Duration kFlushTimeout = std::chrono::seconds(2);
 }  // namespace
 
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
-    : job_(job), channel_(std::move(channel)), regions_(std::move(regions)) {
+    : job_(job), channel_(std::move(channel)), reporter_(job, *channel_), regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
 }
 
@@ -32,6 +33,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Job& job, std::unique_ptr<Channel> c
 }
 
 Agent::~Agent() {
+  job_.references->set_wake(nullptr);
   stopping_.store(true, std::memory_order_release);
   channel_->wake();
   if (thread_.joinable()) thread_.join();
@@ -45,9 +47,7 @@ void Agent::tell(Notice notice) {
   channel_->wake();
 }
 
-void Agent::collect_later() {
-  if (!collecting_.exchange(true, std::memory_order_acq_rel)) channel_->wake();
-}
+void Agent::collect_later() { channel_->wake(); }
 
 void Agent::serve() {
   // Where exposing takes time, the others wait for the keys, not Store::open.
@@ -61,13 +61,11 @@ void Agent::serve() {
   std::vector<Notice> notices;
   while (!stopping_.load(std::memory_order_acquire)) {
     Deadline until = Deadline::never();
-    if (collecting_.load(std::memory_order_acquire)) {
-      collecting_.store(false, std::memory_order_release);
-      if (job_.holdings->collect()) {
-        collecting_.store(true, std::memory_order_release);
-        until = Deadline::after(job_.clock, kCollectInterval);
-      }
+    if (job_.holdings->awaits_unpin()) {
+      job_.holdings->collect();
+      if (job_.holdings->awaits_unpin()) until = Deadline::after(job_.clock, kCollectInterval);
     }
+    until = std::min(until, reporter_.turn());
     channel_->drive(until, Duration::zero());
     {
       const std::lock_guard lock(inbox_mutex_);
@@ -78,6 +76,7 @@ void Agent::serve() {
     sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
     received_.store(channel_->messages_received(), std::memory_order_relaxed);
   }
+  reporter_.say_farewell();
   const Deadline flushed = Deadline::after(job_.clock, kFlushTimeout);
   while (channel_->sends_in_flight() != 0 && !flushed.passed(job_.clock))
     channel_->drive(flushed, Duration::zero());
@@ -126,6 +125,12 @@ void Agent::handle(const MessageHeader& message) {
       return keys(message);
     case MessageType::arrive:
       return arrive(message);
+    case MessageType::hold:
+      return hold(message);
+    case MessageType::report:
+      return report(message);
+    case MessageType::leave:
+      return job_.holdings->member_lost({message.from});
     case MessageType::ping:
     case MessageType::reply:
       return;
@@ -215,6 +220,31 @@ void Agent::keys(const MessageHeader& message) {
   refuse(message,
          {Code::denied, "Store::get",
           "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
+}
+
+void Agent::hold(const MessageHeader& message) {
+  WireReader in(message.body);
+  const HoldRequest request = get_hold(in);
+  if (!in.ok() || message.from >= job_.peers->size())
+    return refuse(message, {Code::invalid, "Store::redeem", "the request makes no sense"});
+  const Status held = job_.holdings->hold({message.from}, request);
+  if (!held) return refuse(message, held.error());
+  WireWriter body;
+  put_status(body, {});
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::report(const MessageHeader& message) {
+  WireReader in(message.body);
+  const ReferenceReport report = get_report(in);
+  if (!in.ok() || message.from >= job_.peers->size())
+    return refuse(message, {Code::invalid, "References", "the report makes no sense"});
+  const MemberId from{message.from};
+  for (const auto& token : report.tokens) job_.holdings->add_token(token.id, {from, token.number});
+  for (const auto& drop : report.drops) job_.holdings->drop(drop.id, from, drop.number);
+  WireWriter body;
+  put_status(body, {});
+  channel_->reply(message, body.bytes());
 }
 
 void Agent::arrive(const MessageHeader& message) {

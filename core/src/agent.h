@@ -15,6 +15,7 @@
 #include "src/channel.h"
 #include "src/holdings.h"
 #include "src/job.h"
+#include "src/reporter.h"
 
 namespace holdfast {
 
@@ -45,12 +46,15 @@ class Agent {
   void erase(const MessageHeader& message);
   void keys(const MessageHeader& message);
   void arrive(const MessageHeader& message);
+  void hold(const MessageHeader& message);
+  void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);
   void send_notice(const Notice& notice);
   Status expose_segment(std::size_t segment);
 
   Job& job_;
   std::unique_ptr<Channel> channel_;
+  Reporter reporter_;
   std::vector<RegionKey> regions_;
 
   /// Who has arrived at each barrier, by rank; rank 0 only.
@@ -58,7 +62,6 @@ class Agent {
 
   std::mutex inbox_mutex_;
   std::vector<Notice> inbox_;
-  std::atomic<bool> collecting_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> served_{0};
   std::atomic<std::uint64_t> sent_{0};

@@ -183,22 +183,13 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
 Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
                                                    std::vector<std::byte> body, Deadline deadline,
                                                    Cancellation* cancellation) {
-  MessageHeader header;
-  header.type = type;
-  header.from = sender_.rank;
-  header.from_incarnation = sender_.incarnation;
-  header.to_incarnation = receiver.incarnation;
+  MessageHeader header = header_to(receiver, type, body);
   header.request = next_request_++;
   if (!closing_) header.reply_to = endpoint_->address();
-  header.body = body;
   PendingCall pending(*this, receiver, header, cancellation);
   Status sent = co_await send(receiver.address, encode(header), deadline);
   if (!sent) co_return tl::unexpected(std::move(sent).error());
 
-  MessageHeader ping = header;
-  ping.type = MessageType::ping;
-  ping.reply_to = {};
-  ping.body = {};
   while (!pending.reply) {
     if (closing_) co_return tl::unexpected(closed_status().error());
     if (pending.is_called_off()) co_return fail(Code::timed_out, "Channel::call", "called off");
@@ -209,7 +200,7 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
     pending.event.wait_until(std::min(deadline.time(), clock_.now() + kProbeInterval));
     co_await pending.event;
     if (pending.reply || closing_ || pending.is_called_off() || deadline.passed(clock_)) continue;
-    Status alive = co_await send(receiver.address, encode(ping), deadline);
+    Status alive = co_await probe(receiver, deadline);
     if (!alive && alive.error().code == Code::owner_lost) co_return tl::unexpected(std::move(alive).error());
   }
   WireReader in(*pending.reply);
@@ -233,6 +224,28 @@ void Channel::give_up(Receiver receiver, MessageHeader awaiting) {
 Task<Status> Channel::send_reply(std::vector<std::byte> address, std::vector<std::byte> message) {
   Status sent = co_await send(address, std::move(message), Deadline::after(clock_, kReplyTimeout));
   co_return sent;
+}
+
+MessageHeader Channel::header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const {
+  MessageHeader header;
+  header.type = type;
+  header.from = sender_.rank;
+  header.from_incarnation = sender_.incarnation;
+  header.to_incarnation = receiver.incarnation;
+  header.body = body;
+  return header;
+}
+
+Task<Status> Channel::probe(Receiver receiver, Deadline deadline) {
+  Status alive =
+      co_await send(receiver.address, encode(header_to(receiver, MessageType::ping, {})), deadline);
+  co_return alive;
+}
+
+void Channel::tell(Receiver receiver, MessageType type, std::vector<std::byte> body) {
+  spawn(
+      send_reply({receiver.address.begin(), receiver.address.end()}, encode(header_to(receiver, type, body))),
+      [](const Status&) {});
 }
 
 void Channel::reply(const MessageHeader& request, std::span<const std::byte> body) {

@@ -68,6 +68,12 @@ class Channel {
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline, Cancellation* cancellation = nullptr);
 
+  /// Whether the peer's process is there: owner_lost if not.
+  Task<Status> probe(Receiver receiver, Deadline deadline);
+
+  /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
+  void tell(Receiver receiver, MessageType type, std::vector<std::byte> body);
+
   /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
   void reply(const MessageHeader& request, std::span<const std::byte> body);
   void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
@@ -82,6 +88,7 @@ class Channel {
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
   void give_up(Receiver receiver, MessageHeader awaiting);
+  MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
 
   std::unique_ptr<fabric::Endpoint> endpoint_;

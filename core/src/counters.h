@@ -24,6 +24,7 @@ enum class Count : std::uint8_t {
   remote_stale,
   remote_torn,
   corrupt,
+  reference_messages,
   kCount
 };
 

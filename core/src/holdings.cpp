@@ -29,45 +29,38 @@ Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueG
           geometry.capacity(), format_bytes(geometry.bytes()), format_bytes(memory.arena().bytes())));
 }
 
-Result<std::unique_ptr<Holdings>> Holdings::create(std::shared_ptr<LocalMemory> memory,
-                                                   const Neighbours& neighbours, MemberId rank,
-                                                   std::uint64_t incarnation, CatalogueGeometry geometry,
+Result<std::unique_ptr<Holdings>> Holdings::create(const Parts& parts, CatalogueGeometry geometry,
                                                    const Block& catalogue) {
   auto* const records = static_cast<Record*>(std::calloc(geometry.slots(), sizeof(Record)));
   if (records == nullptr)
     return fail(Code::system, "Store::open", "no memory for the catalogue's records; ask for fewer entries");
   CatalogueWriter writer(reinterpret_cast<CatalogueBucket*>(catalogue.address), geometry);
-  return std::unique_ptr<Holdings>(
-      new Holdings(std::move(memory), neighbours, rank, incarnation, std::move(writer), records));
+  return std::unique_ptr<Holdings>(new Holdings(parts, std::move(writer), records));
 }
 
-Holdings::Holdings(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours, MemberId rank,
-                   std::uint64_t incarnation, CatalogueWriter catalogue, Record* records)
-    : memory_(std::move(memory)),
-      neighbours_(neighbours),
-      rank_(rank),
-      incarnation_(incarnation),
+Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Record* records)
+    : clock_(parts.clock),
+      memory_(parts.memory),
+      neighbours_(parts.neighbours),
+      references_(parts.references),
+      rank_(parts.rank),
+      incarnation_(parts.incarnation),
+      lifetime_(parts.lifetime),
       catalogue_(std::move(catalogue)),
-      records_(records) {}
+      records_(records),
+      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())) {}
 
 Holdings::~Holdings() = default;
 
-Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
-                                 std::optional<numa::NodeId> node) {
-  auto block = memory_->allocate(bytes, alignment, node);
-  if (block || block.error().code != Code::full) return block;
-  collect();
-  return memory_->allocate(bytes, alignment, node);
-}
-
 void Holdings::promise(const ObjectId& id) {
   const std::lock_guard lock(mutex_);
-  promised_.insert(id);
+  ++promised_[id];
 }
 
 std::optional<Notice> Holdings::break_promise(const ObjectId& id) {
   const std::lock_guard lock(mutex_);
   if (promised_.erase(id) == 0) return std::nullopt;
+  holders_.forget(id);
   return take_waiters(Key::of(id),
                       fail(Code::not_found, "Store::get", "the draft was dropped without being sealed"));
 }
@@ -76,11 +69,19 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
                                              const Block& block) {
   const Entry entry{id, block.location, layout, rank_};
   const std::lock_guard lock(mutex_);
-  HOLDFAST_TRY(const std::uint64_t slot, catalogue_.insert(Key::of(id), entry));
-  records_[slot] = Record{block.extent, block.segment, 0, 0, 0};
+  if (references_.has_own()) count_own_drops();
+  auto slot = catalogue_.insert(Key::of(id), entry);
+  // Cached objects take entries, too.
+  while (!slot && slot.error().code == Code::full && evict_one())
+    slot = catalogue_.insert(Key::of(id), entry);
+  if (!slot) return tl::unexpected(std::move(slot).error());
+  Record& record = records_[*slot] = Record{block.extent, block.segment, 1, 0, 0, false, false};
   counts_.objects += 1;
   counts_.object_bytes += layout.size;
-  if (promised_.empty() || promised_.erase(id) == 0) return std::optional<Notice>();
+  if (promised_.empty()) return std::optional<Notice>();
+  const auto promised = promised_.extract(id);
+  if (promised.empty()) return std::optional<Notice>();
+  record.handles += promised.mapped();
   return take_waiters(Key::of(id), entry);
 }
 
@@ -89,7 +90,7 @@ bool Holdings::note_name(const ObjectId& id, const Key& name) {
   const auto slot = catalogue_.slot_of(Key::of(id));
   if (!slot) return false;
   Record& record = records_[*slot];
-  record.named = 1;
+  record.named = true;
   record.name_high = name.high;
   record.name_low = name.low;
   return true;
@@ -102,19 +103,31 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
     return fail(Code::not_found, "Store::erase",
                 fmt::format("object {} is not there (any more)", id.to_hex()));
   const Entry entry = catalogue_.read(*slot);
-  const Record record = records_[*slot];
-  catalogue_.remove(Key::of(id));
+  const std::size_t pinned_before = limbo_.size();
+  const Record record = take_out(*slot, entry);
+  counts_.erases += 1;
+  Erased erased;
+  erased.awaiting_unpin = limbo_.size() > pinned_before;
+  if (record.named) erased.name = Key{record.name_high, record.name_low, Key::Kind::name};
+  return erased;
+}
+
+/// Out of the catalogue and of all books; its block is freed, or waits for the last pin.
+Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
+  const Record record = records_[slot];
+  catalogue_.remove(Key::of(entry.id));
+  if (record.cached) cache_->erase(entry.id.low);
+  holders_.forget(entry.id);
   counts_.objects -= 1;
   counts_.object_bytes -= entry.layout.size;
-  counts_.erases += 1;
   const Block block{memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
   spoil_header(block.address);
-  Erased erased;
-  erased.awaiting_unpin = !free_unless_pinned(block);
-  if (erased.awaiting_unpin) limbo_.push_back(block);
-  if (record.named != 0) erased.name = Key{record.name_high, record.name_low, Key::Kind::name};
-  return erased;
+  if (!free_unless_pinned(block)) {
+    limbo_.push_back(block);
+    awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
+  }
+  return record;
 }
 
 bool Holdings::free_unless_pinned(const Block& block) {
@@ -123,10 +136,14 @@ bool Holdings::free_unless_pinned(const Block& block) {
   return true;
 }
 
-bool Holdings::collect() {
+void Holdings::collect() {
   const std::lock_guard lock(mutex_);
+  free_unpinned();
+}
+
+void Holdings::free_unpinned() {
   std::erase_if(limbo_, [this](const Block& block) { return free_unless_pinned(block); });
-  return !limbo_.empty();
+  awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
 }
 
 Result<std::optional<Entry>> Holdings::await_object(const ObjectId& id, const Waiter& waiter) {
@@ -203,6 +220,9 @@ Holdings::Counts Holdings::counts() const {
   const std::lock_guard lock(mutex_);
   Counts counts = counts_;
   counts.awaiting_unpin = limbo_.size();
+  counts.cached = cache_->size();
+  counts.cached_bytes = cache_->bytes();
+  counts.held_elsewhere = holders_.objects();
   return counts;
 }
 

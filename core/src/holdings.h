@@ -1,5 +1,8 @@
-// What this member owns and knows for others: its sealed objects, the names whose home it is, and who waits
-// for either. All changes of the catalogue go through here, under one lock.
+// What this member owns and knows for others: its sealed objects and what keeps them, the names whose home it
+// is, and who waits for either. All changes of the catalogue go through here, under one lock.
+//
+// An object is kept by its name, by handles of this process, and by what the Holders know of. One that
+// nothing keeps is erased (collection `eager`), or stays readable as cache until room is needed (`lazy`).
 #pragma once
 
 #include <atomic>
@@ -8,14 +11,17 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "holdfast/base/result.h"
 #include "holdfast/object_id.h"
+#include "holdfast/options.h"
 #include "src/catalogue.h"
+#include "src/eviction.h"
+#include "src/holders.h"
 #include "src/local_memory.h"
 #include "src/neighbours.h"
+#include "src/references.h"
 
 namespace holdfast {
 
@@ -40,11 +46,17 @@ class Holdings {
   /// Errors: invalid (it does not fit).
   static Result<Block> allocate_catalogue(LocalMemory& memory, const CatalogueGeometry& geometry);
 
-  /// `catalogue` is what allocate_catalogue gave. `neighbours` outlives this object. Errors: system (no
-  /// memory).
-  static Result<std::unique_ptr<Holdings>> create(std::shared_ptr<LocalMemory> memory,
-                                                  const Neighbours& neighbours, MemberId rank,
-                                                  std::uint64_t incarnation, CatalogueGeometry geometry,
+  struct Parts {
+    const Clock& clock;
+    std::shared_ptr<LocalMemory> memory;
+    const Neighbours& neighbours;
+    References& references;  ///< of this process
+    MemberId rank;
+    std::uint64_t incarnation = 0;
+    LifetimeOptions lifetime;
+  };
+  /// `catalogue` is what allocate_catalogue gave. The parts outlive this object. Errors: system (no memory).
+  static Result<std::unique_ptr<Holdings>> create(const Parts& parts, CatalogueGeometry geometry,
                                                   const Block& catalogue);
   ~Holdings();
 
@@ -56,16 +68,16 @@ class Holdings {
   }
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Memory for a block; frees what is not pinned any more when there seems to be no room. Errors: as
-  /// LocalMemory::allocate.
+  /// Memory for a block. Where there is no room, frees what is not pinned any more, then evicts cached
+  /// objects: as much as is asked for, and a tenth of the arena. Errors: as LocalMemory::allocate.
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
 
-  /// Others may wait for an object that is not sealed yet.
+  /// Others may wait for an object that is not sealed yet. A handle of this process is counted.
   void promise(const ObjectId& id);
   /// The promise is not kept: who waits is told not_found.
   [[nodiscard]] std::optional<Notice> break_promise(const ObjectId& id);
 
-  /// Enters an object whose block is complete. Errors: full.
+  /// Enters an object whose block is complete. A handle of this process is counted. Errors: full.
   Result<std::optional<Notice>> seal(const ObjectId& id, const BlockLayout& layout, const Block& block);
 
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
@@ -82,6 +94,32 @@ class Holdings {
   /// An object's entry, or the waiter is noted if the object is promised. Errors: not_found, full.
   Result<std::optional<Entry>> await_object(const ObjectId& id, const Waiter& waiter);
 
+  // --- what keeps objects (holdings_lifetime.cpp)
+
+  /// Counts a handle of this process, if the object is there, or promised, and the token is good (its number
+  /// is 0 where there is none). Errors: not_found, expired.
+  Status hold_own(const ObjectId& id, const TokenId& token);
+
+  /// The same for another member. Errors: not_found, expired.
+  Status hold(MemberId member, const HoldRequest& request);
+
+  /// What a member reports: first its tokens, then its drops.
+  void add_token(const ObjectId& id, const TokenId& token);
+  void drop(const ObjectId& id, MemberId member, std::uint64_t number);
+
+  /// Drops all that the member holds.
+  void member_lost(MemberId member);
+  /// Members that hold something here.
+  std::vector<MemberId> holding_members() const;
+
+  /// True once after holds or tokens have come: there may be somebody to look after, and something to end.
+  bool take_news() noexcept { return news_.exchange(false, std::memory_order_acq_rel); }
+  std::optional<TimePoint> next_expiry() const;
+
+  /// Ends tokens whose time has come, and counts handles of this process that have gone. When the next token
+  /// ends, if there is one.
+  std::optional<TimePoint> tidy();
+
   // --- names whose home this member is
 
   /// Errors: exists, full.
@@ -94,11 +132,16 @@ class Holdings {
   /// Forgets a waiter for an object or a name.
   void give_up(const Key& key, const Waiter& waiter);
 
-  /// Frees erased blocks that nobody pins any more; true if some are left.
-  bool collect();
+  /// Frees erased blocks that nobody pins any more.
+  void collect();
+  bool awaits_unpin() const noexcept { return awaiting_unpin_.load(std::memory_order_relaxed) != 0; }
 
   struct Counts {
     std::uint64_t objects = 0, object_bytes = 0, names = 0, awaiting_unpin = 0, waiters = 0, erases = 0;
+    std::uint64_t collected = 0, collected_bytes = 0;  ///< eager
+    std::uint64_t evictions = 0, evicted_bytes = 0;
+    std::uint64_t cached = 0, cached_bytes = 0;  ///< objects that nothing keeps
+    std::uint64_t held_elsewhere = 0;            ///< objects that other members or tokens keep
   };
   Counts counts() const;
 
@@ -108,30 +151,49 @@ class Holdings {
   struct Record {
     numa::Extent extent;
     std::uint32_t segment;
-    std::uint32_t named;
+    std::uint32_t handles;  ///< of this process
     std::uint64_t name_high, name_low;
+    bool named;
+    bool cached;  ///< in cache_
   };
   struct FreeRecords {
     void operator()(Record* records) const noexcept;
   };
-  Holdings(std::shared_ptr<LocalMemory> memory, const Neighbours& neighbours, MemberId rank,
-           std::uint64_t incarnation, CatalogueWriter catalogue, Record* records);
+  Holdings(const Parts& parts, CatalogueWriter catalogue, Record* records);
   std::optional<Notice> take_waiters(const Key& key, Result<Entry> outcome);
   Status add_waiter(const Key& key, const Waiter& waiter);
   bool free_unless_pinned(const Block& block);
 
+  // All with the lock.
+  void free_unpinned();
+  Record take_out(std::uint64_t slot, const Entry& entry);
+  bool kept(const ObjectId& id, const Record& record) const;
+  void settle(const ObjectId& id);
+  Status may_hold(const ObjectId& id, const TokenId& token) const;
+  void count_own_drops();
+  bool evict_one();
+  void make_room(std::uint64_t bytes);
+
+  const Clock& clock_;
   std::shared_ptr<LocalMemory> memory_;
   const Neighbours& neighbours_;
+  References& references_;
   MemberId rank_;
   std::uint64_t incarnation_;
+  LifetimeOptions lifetime_;
   std::atomic<std::uint64_t> next_object_{1};
   std::atomic<std::uint64_t> next_generation_{1};
 
   mutable std::mutex mutex_;
   CatalogueWriter catalogue_;
   std::unique_ptr<Record[], FreeRecords> records_;
-  std::vector<Block> limbo_;  ///< erased, still pinned
-  std::unordered_set<ObjectId> promised_;
+  Holders holders_;
+  std::unique_ptr<EvictionPolicy> cache_;       ///< objects that nothing keeps, by the low half of their ids
+  std::vector<ObjectId> own_drops_;             ///< for count_own_drops
+  std::vector<Block> limbo_;                    ///< erased, still pinned
+  std::atomic<std::size_t> awaiting_unpin_{0};  ///< their number
+  std::atomic<bool> news_{false};
+  std::unordered_map<ObjectId, std::uint32_t> promised_;  ///< with the handles of this process
   std::unordered_map<Key, std::vector<Waiter>, KeyHash> waiting_;
   Counts counts_;
 };

@@ -13,6 +13,7 @@
 #include "src/local_memory.h"
 #include "src/neighbours.h"
 #include "src/peers.h"
+#include "src/references.h"
 
 namespace holdfast {
 
@@ -24,6 +25,7 @@ struct Job {
   std::unique_ptr<Peers> peers;
   std::shared_ptr<LocalMemory> memory;
   std::unique_ptr<Neighbours> neighbours;
+  std::shared_ptr<References> references;
   std::unique_ptr<Holdings> holdings;
   Counters counters;
   std::vector<std::atomic<bool>> unmappable;  ///< neighbours whose memory could not be mapped: read by fabric

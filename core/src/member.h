@@ -57,8 +57,11 @@ class Member : public std::enable_shared_from_this<Member> {
   // --- references (reference.cpp)
   /// Errors: invalid (empty, or of another job).
   Result<Entry> entry_of(const ObjectRef& ref, std::string_view operation) const;
-  Result<ObjectRef> redeem(std::string_view token) const;
-  std::string token_of(const ObjectRef& ref) const;
+  Result<ObjectRef> redeem(std::string_view token, Duration timeout);
+  std::string token_of(const ObjectRef& ref);
+  /// A reference of this process to an object that is kept until now by something else: a token, a name.
+  /// Errors: not_found, expired, timed_out, owner_lost.
+  Result<ObjectRef> hold(const Entry& entry, const TokenId& token, Duration timeout);
 
   Stats stats();
   Job& job() noexcept { return job_; }
@@ -68,7 +71,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Status join(fabric::Launch& launch, Deadline deadline);
   Status start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
                std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards);
-  ObjectRef make_ref(const Entry& entry) const;
+  ObjectRef make_ref(const Entry& entry, std::shared_ptr<Reference> reference) const;
   Want want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range = {}) const;
   Status publish(const Key& name, const Entry& entry, Duration timeout);
 

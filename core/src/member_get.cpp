@@ -207,7 +207,8 @@ Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOpt
   HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
                  spawn(resolve(job_, channel, name, {waits(options, timeout)}, deadline), done);
                }));
-  return make_ref(entry);
+  // Its name keeps it until it is held; one that was erased meanwhile is not found.
+  return hold(entry, {}, deadline.left(job_.clock));
 }
 
 Status Member::barrier(Duration timeout) {

@@ -29,6 +29,9 @@ Status check_options(const StoreOptions& options) {
   if (options.pins < 64 || options.pins > 1U << 24) return bad("StoreOptions::pins must be 64 to 2^24");
   if (options.catalogue_entries > 1ULL << 32)
     return bad("StoreOptions::catalogue_entries must be at most 2^32");
+  if (options.lifetime.token_lifetime < std::chrono::milliseconds(1) ||
+      options.lifetime.token_lifetime > std::chrono::hours(24 * 30))
+    return bad("LifetimeOptions::token_lifetime must be 1 ms to 30 days");
   return {};
 }
 
@@ -79,6 +82,8 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   set_log_prefix(fmt::format("rank {}", identity.rank));
   const std::uint64_t incarnation = random_u64();
   job_.name = identity.job;
+  job_.references = std::make_shared<References>(MemberId{identity.rank});
+  job_.references->set_member(weak_from_this());
 
   HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
   HOLDFAST_TRY(job_.memory,
@@ -135,8 +140,9 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
   const std::uint64_t incarnation = cards[identity.rank].incarnation;
   job_.unmappable = std::vector<std::atomic<bool>>(cards.size());
   job_.peers = std::make_unique<Peers>(self, std::move(cards));
-  HOLDFAST_TRY(job_.holdings,
-               Holdings::create(job_.memory, *job_.neighbours, self, incarnation, geometry, catalogue));
+  HOLDFAST_TRY(job_.holdings, Holdings::create({job_.clock, job_.memory, *job_.neighbours, *job_.references,
+                                                self, incarnation, job_.options.lifetime},
+                                               geometry, catalogue));
 
   auto own = std::make_unique<View>();
   own->owner = self;
@@ -167,6 +173,7 @@ Status Member::close() {
   // From the top down: what waits on lanes ends first; then nobody serves; then neighbours see the hang-up.
   lanes_.reset();
   agent_.reset();
+  if (job_.references) job_.references->close();
   job_.neighbours.reset();
   fabric_.reset();
   launch_.reset();
@@ -182,6 +189,13 @@ Stats Member::stats() {
   stats.blocks_awaiting_unpin = counts.awaiting_unpin;
   stats.erases = counts.erases;
   stats.waiters = counts.waiters;
+  stats.collected = counts.collected;
+  stats.collected_bytes = counts.collected_bytes;
+  stats.evictions = counts.evictions;
+  stats.evicted_bytes = counts.evicted_bytes;
+  stats.cached = counts.cached;
+  stats.cached_bytes = counts.cached_bytes;
+  stats.held_elsewhere = counts.held_elsewhere;
   stats.placed_elsewhere = job_.memory->placed_elsewhere();
   const Counters& counters = job_.counters;
   stats.puts = counters.sum(Count::puts);
@@ -196,6 +210,7 @@ Stats Member::stats() {
   stats.remote_stale = counters.sum(Count::remote_stale);
   stats.remote_torn = counters.sum(Count::remote_torn);
   stats.corrupt = counters.sum(Count::corrupt);
+  stats.reference_messages = counters.sum(Count::reference_messages);
   stats.provider = job_.fabric_info.provider;
   stats.provider_reason = job_.fabric_info.reason;
   lanes_->for_each([&](Lane& lane) {

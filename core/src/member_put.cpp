@@ -81,7 +81,7 @@ Result<ObjectRef> Member::enter(DraftState& draft, const std::optional<Key>& nam
       return tl::unexpected(published.error());
     }
   }
-  return make_ref(entry);
+  return make_ref(entry, job_.references->make_own(entry.id));
 }
 
 void Member::drop(DraftState& draft) {
@@ -91,8 +91,10 @@ void Member::drop(DraftState& draft) {
 }
 
 ObjectRef Member::ref_of(DraftState& draft) {
-  if (!std::exchange(draft.promised, true)) job_.holdings->promise(draft.id);
-  return make_ref({draft.id, draft.block.location, draft.layout, job_.peers->self()});
+  job_.holdings->promise(draft.id);
+  draft.promised = true;
+  return make_ref({draft.id, draft.block.location, draft.layout, job_.peers->self()},
+                  job_.references->make_own(draft.id));
 }
 
 Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {

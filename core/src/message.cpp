@@ -79,6 +79,65 @@ Entry get_entry(WireReader& in) {
   return entry;
 }
 
+namespace {
+
+void put_id(WireWriter& out, const ObjectId& id) {
+  out.put(id.high);
+  out.put(id.low);
+}
+
+ObjectId get_id(WireReader& in) {
+  ObjectId id;
+  id.high = in.get<std::uint64_t>();
+  id.low = in.get<std::uint64_t>();
+  return id;
+}
+
+}  // namespace
+
+void put_hold(WireWriter& out, const HoldRequest& request) {
+  put_id(out, request.id);
+  out.put(request.number);
+  out.put(request.token.maker.value);
+  out.put(request.token.number);
+}
+
+HoldRequest get_hold(WireReader& in) {
+  HoldRequest request;
+  request.id = get_id(in);
+  request.number = in.get<std::uint64_t>();
+  request.token.maker.value = in.get<std::uint32_t>();
+  request.token.number = in.get<std::uint64_t>();
+  return request;
+}
+
+void put_report(WireWriter& out, const ReferenceReport& report) {
+  out.put(static_cast<std::uint32_t>(report.tokens.size()));
+  out.put(static_cast<std::uint32_t>(report.drops.size()));
+  for (const ReferenceReport::Token& token : report.tokens) {
+    put_id(out, token.id);
+    out.put(token.number);
+  }
+  for (const ReferenceReport::Drop& drop : report.drops) {
+    put_id(out, drop.id);
+    out.put(drop.number);
+  }
+}
+
+ReferenceReport get_report(WireReader& in) {
+  const auto tokens = in.get<std::uint32_t>(), drops = in.get<std::uint32_t>();
+  ReferenceReport report;
+  for (std::uint32_t i = 0; i < tokens && in.ok(); ++i) {
+    const ObjectId id = get_id(in);
+    report.tokens.push_back({id, in.get<std::uint64_t>(), nullptr});
+  }
+  for (std::uint32_t i = 0; i < drops && in.ok(); ++i) {
+    const ObjectId id = get_id(in);
+    report.drops.push_back({id, in.get<std::uint64_t>()});
+  }
+  return report;
+}
+
 void put_status(WireWriter& out, const Status& status) {
   out.put(static_cast<std::uint8_t>(status ? 0 : 1));
   if (status) return;

@@ -8,6 +8,7 @@
 
 #include "holdfast/base/result.h"
 #include "src/catalogue.h"
+#include "src/references.h"
 #include "src/wire.h"
 
 namespace holdfast {
@@ -22,7 +23,12 @@ enum class MessageType : std::uint8_t {
   erase = 7,   ///< object id. Owner: erases the object; replies whether it had a name, and its key. not_found
   keys = 8,    ///< arena offset. Owner: exposes the region there if need be; replies its key
   arrive = 9,  ///< barrier number. Rank 0: replies when all have arrived
-  ping = 10,   ///< no reply: sending it shows whether the peer's endpoint is still there
+  hold =
+      10,  ///< object id, hold's number, token (number 0: none). Owner: counts the sender. not_found, expired
+  report =
+      11,  ///< number of tokens, of drops; tokens (id, number), drops (id, hold's number). Owner: notes all
+  leave = 12,  ///< the sender closes: all it holds is dropped. No reply
+  ping = 13,   ///< no reply: sending it shows whether the peer's endpoint is still there
 };
 
 struct MessageHeader {
@@ -44,6 +50,14 @@ void put_key(WireWriter& out, const Key& key);
 Key get_key(WireReader& in);
 void put_entry(WireWriter& out, const Entry& entry);
 Entry get_entry(WireReader& in);
+
+void put_hold(WireWriter& out, const HoldRequest& request);
+HoldRequest get_hold(WireReader& in);
+void put_report(WireWriter& out, const ReferenceReport& report);
+/// The owner is left as it is.
+ReferenceReport get_report(WireReader& in);
+/// Items that surely fit into a message.
+inline constexpr std::size_t kReportItems = 128;
 
 /// A reply's body: the status, then what the handler adds.
 inline constexpr std::size_t kGoodStatusBytes = 1;

@@ -206,6 +206,23 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   co_return entry;
 }
 
+Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline) {
+  job.counters.add(Count::reference_messages);
+  WireWriter body;
+  put_hold(body, request);
+  auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
+  if (reply) co_return Status{};
+  if (reply.error().code == Code::timed_out) {
+    // It may have been granted after all. Behind the request on the same way, so it cannot overtake it.
+    ReferenceReport undo;
+    undo.drops.push_back({request.id, request.number});
+    WireWriter report;
+    put_report(report, undo);
+    channel.tell(job.peers->receiver(owner), MessageType::report, report.take());
+  }
+  co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
+}
+
 Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline) {
   WireWriter body;
   body.put(id.high);

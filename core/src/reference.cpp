@@ -7,12 +7,13 @@
 #include "holdfast/base/checksum.h"
 #include "holdfast/object_ref.h"
 #include "src/member.h"
+#include "src/run.h"
 #include "src/wire.h"
 
 namespace holdfast {
 namespace {
 
-constexpr std::string_view kTokenPrefix = "hf1-";
+constexpr std::string_view kTokenPrefix = "hf2-";
 constexpr std::string_view kDigits = "0123456789abcdef";
 
 void append_hex(std::string& text, std::span<const std::byte> bytes) {
@@ -70,18 +71,18 @@ ObjectId ObjectId::from_bytes(const std::array<std::byte, kBytes>& bytes) noexce
 }
 
 bool ObjectRef::is_ready() const {
-  const auto member = member_.lock();
+  const auto member = reference_ ? reference_->table().member() : nullptr;
   if (!member || member->closed()) return false;
   const auto entry = member->entry_of(*this, "ObjectRef::is_ready");
   return entry && member->is_ready(*entry);
 }
 
 std::string ObjectRef::token() const {
-  const auto member = member_.lock();
-  return member ? member->token_of(*this) : std::string();
+  const auto member = reference_ ? reference_->table().member() : nullptr;
+  return member && !member->closed() ? member->token_of(*this) : std::string();
 }
 
-ObjectRef Member::make_ref(const Entry& entry) const {
+ObjectRef Member::make_ref(const Entry& entry, std::shared_ptr<Reference> reference) const {
   ObjectRef ref;
   ref.id_ = entry.id;
   ref.size_ = entry.layout.size;
@@ -89,7 +90,7 @@ ObjectRef Member::make_ref(const Entry& entry) const {
   ref.location_ = entry.location;
   ref.owner_ = entry.owner;
   ref.owner_incarnation_ = job_.peers->card(entry.owner).incarnation;
-  ref.member_ = std::const_pointer_cast<Member>(shared_from_this());
+  ref.reference_ = std::move(reference);
   return ref;
 }
 
@@ -101,7 +102,10 @@ Result<Entry> Member::entry_of(const ObjectRef& ref, std::string_view operation)
   return Entry{ref.id_, ref.location_, {ref.size_, ref.flags_}, ref.owner_};
 }
 
-std::string Member::token_of(const ObjectRef& ref) const {
+std::string Member::token_of(const ObjectRef& ref) {
+  const bool own = ref.owner_ == job_.peers->self();
+  const TokenId token = own ? job_.references->make_own_token() : job_.references->make_token(ref.reference_);
+  if (own) job_.holdings->add_token(ref.id_, token);
   WireWriter out;
   out.put(job_hash(job_.name));
   out.put(ref.id_.high);
@@ -111,13 +115,15 @@ std::string Member::token_of(const ObjectRef& ref) const {
   out.put(ref.location_);
   out.put(ref.size_);
   out.put(ref.flags_);
+  out.put(token.maker.value);
+  out.put(token.number);
   out.put(static_cast<std::uint32_t>(checksum(out.bytes())));
   std::string text(kTokenPrefix);
   append_hex(text, out.bytes());
   return text;
 }
 
-Result<ObjectRef> Member::redeem(std::string_view token) const {
+Result<ObjectRef> Member::redeem(std::string_view token, Duration timeout) {
   const auto bad = [](std::string_view why) {
     return fail(Code::invalid, "Store::redeem",
                 fmt::format("{}; pass on the whole text that ObjectRef::token gave", why));
@@ -135,6 +141,9 @@ Result<ObjectRef> Member::redeem(std::string_view token) const {
   ref.location_ = in.get<std::uint64_t>();
   ref.size_ = in.get<std::uint64_t>();
   ref.flags_ = in.get<std::uint32_t>();
+  TokenId made;
+  made.maker.value = in.get<std::uint32_t>();
+  made.number = in.get<std::uint64_t>();
   const auto sum = in.get<std::uint32_t>();
   if (!in.ok() || !in.at_end()) return bad("the token is truncated or too long");
   const std::span covered = std::span(*bytes).first(bytes->size() - sizeof sum);
@@ -142,10 +151,27 @@ Result<ObjectRef> Member::redeem(std::string_view token) const {
   if (job != job_hash(job_.name))
     return fail(Code::invalid, "Store::redeem",
                 "the token is of another job; references live within one job");
-  if (!BlockLayout::flags_valid(ref.flags_) || ref.size_ > kMaxPayloadBytes)
+  if (!BlockLayout::flags_valid(ref.flags_) || ref.size_ > kMaxPayloadBytes || made.number == 0)
     return bad("the token is damaged");
   HOLDFAST_TRY(const Entry entry, entry_of(ref, "Store::redeem"));
-  return make_ref(entry);
+  return hold(entry, made, timeout);
+}
+
+Result<ObjectRef> Member::hold(const Entry& entry, const TokenId& token, Duration timeout) {
+  References& references = *job_.references;
+  if (entry.owner == job_.peers->self()) {
+    HOLDFAST_DO(job_.holdings->hold_own(entry.id, token));
+    return make_ref(entry, references.make_own(entry.id));
+  }
+  if (auto shared = references.share(entry.id, entry.owner)) return make_ref(entry, std::move(shared));
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  const HoldRequest request{entry.id, references.new_hold(), token};
+  HOLDFAST_DO(run<std::monostate>(0, [&](Channel& channel, auto done) {
+    spawn(hold_object(job_, channel, entry.owner, request, deadline), [done](Status status) {
+      done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
+    });
+  }));
+  return make_ref(entry, references.granted(entry.id, entry.owner, request.number));
 }
 
 }  // namespace holdfast

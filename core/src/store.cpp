@@ -200,9 +200,9 @@ Status Store::erase(const Name& name, Duration timeout) {
   return name_in(name, member->erase(key, timeout));
 }
 
-Result<ObjectRef> Store::redeem(std::string_view token) const {
+Result<ObjectRef> Store::redeem(std::string_view token, Duration timeout) {
   HOLDFAST_TRY(Member* const member, usable(member_, "Store::redeem"));
-  return member->redeem(token);
+  return member->redeem(token, timeout);
 }
 
 Status Store::barrier(Duration timeout) {

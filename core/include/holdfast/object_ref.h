@@ -1,4 +1,4 @@
-// A reference to an object: its id, its owner, its size, and where it last lay.
+// A reference to an object: its id, its owner, its size, and where it last lay. It keeps the object.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,12 @@
 namespace holdfast {
 
 class Member;
+class Reference;
 
-/// Copies refer to the same object. Equality, order and hash are those of the id.
-/// Lifetime of the object itself: until it is erased or its owner closes.
+/// Keeps its object: as long as there is one in any member of the job, the object goes only if it is erased
+/// or its owner closes or dies. Copying and dropping are local (an atomic counter); that a process holds its
+/// first or has dropped its last is told to the owner, in batches. Equality, order and hash are those of the
+/// id.
 class ObjectRef {
  public:
   ObjectRef() = default;  ///< refers to nothing; calls that take it fail with invalid
@@ -29,8 +32,9 @@ class ObjectRef {
   /// host, by one read from another. False after the store was closed.
   bool is_ready() const;
 
-  /// About 130 printable characters that Store::redeem turns back into this reference, in any member of the
-  /// same job.
+  /// About 150 printable characters that Store::redeem turns back into a reference, in any member of the same
+  /// job, as often as wanted. The token keeps the object by itself, for LifetimeOptions::token_lifetime of
+  /// the owner's. Empty after the store was closed.
   std::string token() const;
 
   friend bool operator==(const ObjectRef& a, const ObjectRef& b) noexcept { return a.id_ == b.id_; }
@@ -44,7 +48,7 @@ class ObjectRef {
   std::uint64_t owner_incarnation_ = 0;
   MemberId owner_;
   std::uint32_t flags_ = 0;  ///< layout of the block, see core/src/block.h
-  std::weak_ptr<Member> member_;
+  std::shared_ptr<Reference> reference_;
 };
 
 }  // namespace holdfast

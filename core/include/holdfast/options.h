@@ -28,6 +28,26 @@ enum class SameHost : std::uint8_t {
   fabric,  ///< through the fabric, as if on different hosts: for measuring and testing
 };
 
+/// What becomes of an object that nothing keeps any more: no reference, no name.
+enum class Collect : std::uint8_t {
+  lazy,   ///< it stays readable as cache, until room is needed
+  eager,  ///< it goes at once
+};
+
+/// Which of the cached objects goes first.
+enum class Eviction : std::uint8_t {
+  lru,      ///< the one that was not used for the longest time
+  s3_fifo,  ///< the oldest that was used once; scans do not push out what is used often (Yang et al., 2023)
+};
+
+struct LifetimeOptions {
+  Collect collect = Collect::lazy;    ///< HOLDFAST_COLLECT
+  Eviction eviction = Eviction::lru;  ///< HOLDFAST_EVICTION
+  /// How long a token keeps its object until it is redeemed (HOLDFAST_TOKEN_LIFETIME, seconds); counted by
+  /// the object's owner from when it hears of the token. Bound: 1 ms to 30 days.
+  Duration token_lifetime = std::chrono::seconds(60);
+};
+
 struct StoreOptions {
   /// This member's memory: bytes (HOLDFAST_ARENA), nodes (HOLDFAST_NODES), pages (HOLDFAST_PAGES).
   numa::ArenaOptions arena;
@@ -42,6 +62,8 @@ struct StoreOptions {
 
   SameHost same_host = SameHost::memory;  ///< HOLDFAST_SAME_HOST
   Verify verify = Verify::always;         ///< HOLDFAST_VERIFY; each get may choose for itself
+
+  LifetimeOptions lifetime;  ///< of this member's objects
 
   /// How long open() waits for the other ranks (HOLDFAST_OPEN_TIMEOUT, seconds). A rank that does not come is
   /// named in the error.

@@ -23,6 +23,15 @@ struct Stats {
   std::uint64_t names = 0;                  ///< published here as their home
   std::uint64_t blocks_awaiting_unpin = 0;  ///< erased, still pinned by somebody
 
+  std::uint64_t cached = 0;          ///< objects that nothing keeps any more, readable until room is needed
+  std::uint64_t cached_bytes = 0;    ///< their blocks
+  std::uint64_t held_elsewhere = 0;  ///< objects that other members' references or tokens keep
+  std::uint64_t evictions = 0;       ///< cached objects that made room
+  std::uint64_t evicted_bytes = 0;
+  std::uint64_t collected = 0;  ///< objects that went as soon as nothing kept them (Collect::eager)
+  std::uint64_t collected_bytes = 0;
+  std::uint64_t reference_messages = 0;  ///< sent for references: holds, reports, probes of holders
+
   std::uint64_t puts = 0;
   std::uint64_t put_bytes = 0;
   std::uint64_t erases = 0;

@@ -1,6 +1,7 @@
 // The store: put here, get there.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -116,9 +117,10 @@ class Store {
   /// error.
   Status erase(const Name& name, Duration timeout);
 
-  /// Turns ObjectRef::token's text back into a reference. Errors: invalid (truncated, altered, of another job
-  /// or version).
-  Result<ObjectRef> redeem(std::string_view token) const;
+  /// Turns ObjectRef::token's text back into a reference. Asks the owner, unless this process holds the
+  /// object already. Errors: invalid (truncated, altered, of another job or version), expired, not_found,
+  /// timed_out, owner_lost.
+  Result<ObjectRef> redeem(std::string_view token, Duration timeout = std::chrono::seconds(30));
 
   // --- the job
 

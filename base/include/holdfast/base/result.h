@@ -12,6 +12,7 @@ namespace holdfast {
 /// What a caller can do about an error; the detail says what happened.
 enum class Code : std::uint8_t {
   not_found,    ///< there is no such object, name or file (any more); nothing was changed
+  expired,      ///< a token was redeemed too late, and nothing else keeps its object for the redeemer
   exists,       ///< the name is taken; erase it first, or choose another
   full,         ///< no room; the detail gives the sizes; free something or ask for more at open
   timed_out,    ///< the deadline passed; the operation may be tried again

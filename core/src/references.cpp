@@ -1,0 +1,160 @@
+#include "src/references.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace holdfast {
+
+Reference::~Reference() { table_->dropped(*this); }
+
+void References::set_member(std::weak_ptr<Member> member) {
+  const std::lock_guard lock(mutex_);
+  member_ = std::move(member);
+}
+
+std::shared_ptr<Member> References::member() const {
+  const std::lock_guard lock(mutex_);
+  return member_.lock();
+}
+
+void References::set_wake(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
+  woken_ = false;
+}
+
+void References::close() {
+  decltype(pending_) guards;  // go after the lock is given back
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  guards.swap(pending_);
+}
+
+void References::something_to_report() {
+  if (!wake_ || std::exchange(woken_, true)) return;
+  wake_();
+}
+
+std::shared_ptr<Reference> References::share(const ObjectId& id, MemberId owner) {
+  const std::lock_guard lock(mutex_);
+  const auto at = borrowed_.find(id);
+  // A drop under way ends what is held now; one that only waits to be reported is taken back.
+  if (at == borrowed_.end() || at->second.reporting) return nullptr;
+  ++at->second.references;
+  return std::make_shared<Reference>(shared_from_this(), id, owner);
+}
+
+std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owner, std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  Borrowed& borrowed = borrowed_[id];
+  ++borrowed.references;
+  borrowed.number = std::max(borrowed.number, number);
+  borrowed.reporting = false;
+  borrowed.owner = owner;
+  return std::make_shared<Reference>(shared_from_this(), id, owner);
+}
+
+TokenId References::make_token(std::shared_ptr<Reference> reference) {
+  const std::lock_guard lock(mutex_);
+  Pending& pending = pending_[reference->owner()];
+  const std::uint64_t number = ++pending.last_token;
+  const ObjectId id = reference->id();
+  pending.tokens.push_back({id, number, std::move(reference)});
+  something_to_report();
+  return {self_, number};
+}
+
+TokenId References::make_own_token() noexcept {
+  const std::lock_guard lock(mutex_);
+  something_to_report();  // that it will end
+  return {self_, ++last_own_token_};
+}
+
+void References::dropped(const Reference& reference) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  if (reference.owner() == self_) {
+    own_dropped_.push_back(reference.id());
+    own_dropped_some_.store(true, std::memory_order_relaxed);
+    return something_to_report();
+  }
+  const auto at = borrowed_.find(reference.id());
+  if (at == borrowed_.end() || --at->second.references > 0) return;
+  pending_[at->second.owner].dropped.push_back(reference.id());
+  something_to_report();
+}
+
+void References::take_own(std::vector<ObjectId>& dropped) {
+  if (!has_own()) return;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(own_dropped_);
+  own_dropped_.clear();
+  own_dropped_some_.store(false, std::memory_order_relaxed);
+}
+
+std::vector<ReferenceReport> References::take_reports(std::size_t most) {
+  std::vector<ReferenceReport> reports;
+  const std::lock_guard lock(mutex_);
+  woken_ = false;
+  for (auto& [owner, pending] : pending_) {
+    if (pending.under_way) continue;
+    ReferenceReport report;
+    report.owner = owner;
+    const std::size_t tokens = std::min(most, pending.tokens.size());
+    std::move(pending.tokens.begin(), pending.tokens.begin() + static_cast<std::ptrdiff_t>(tokens),
+              std::back_inserter(report.tokens));
+    pending.tokens.erase(pending.tokens.begin(),
+                         pending.tokens.begin() + static_cast<std::ptrdiff_t>(tokens));
+    std::size_t looked = 0;
+    for (; looked < pending.dropped.size() && tokens + report.drops.size() < most; ++looked) {
+      const auto at = borrowed_.find(pending.dropped[looked]);
+      if (at == borrowed_.end() || at->second.references > 0 || at->second.reporting) continue;
+      at->second.reporting = true;
+      report.drops.push_back({at->first, at->second.number});
+    }
+    pending.dropped.erase(pending.dropped.begin(),
+                          pending.dropped.begin() + static_cast<std::ptrdiff_t>(looked));
+    if (report.tokens.empty() && report.drops.empty()) continue;
+    pending.under_way = true;
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+void References::reported(ReferenceReport report, Outcome outcome) {
+  // Guards go after the lock is given back: they may be the last of their kind.
+  std::vector<ReferenceReport::Token> guards;
+  const std::lock_guard lock(mutex_);
+  Pending& pending = pending_[report.owner];
+  pending.under_way = false;
+  if (outcome == Outcome::unheard) {
+    pending.tokens.insert(pending.tokens.begin(), std::make_move_iterator(report.tokens.begin()),
+                          std::make_move_iterator(report.tokens.end()));
+  } else {
+    guards = std::move(report.tokens);
+  }
+  for (const ReferenceReport::Drop& drop : report.drops) {
+    const auto at = borrowed_.find(drop.id);
+    // Held again by now, under a newer number: what was reported was the old one.
+    if (at == borrowed_.end() || !at->second.reporting || at->second.number != drop.number) continue;
+    if (outcome != Outcome::unheard) {
+      borrowed_.erase(at);
+      continue;
+    }
+    at->second.reporting = false;
+    pending.dropped.push_back(drop.id);
+  }
+  if (!pending.tokens.empty() || !pending.dropped.empty()) something_to_report();
+}
+
+std::vector<MemberId> References::owners() const {
+  std::vector<MemberId> owners;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, borrowed] : borrowed_) owners.push_back(borrowed.owner);
+  std::ranges::sort(owners);
+  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
+  return owners;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,142 @@
+// The references that this process holds: what its handles share, and what is still to be reported to owners.
+//
+// Handles of one object that were copied from each other share a Reference, so a copy costs an atomic
+// increment. The table counts References by object; the first is a hold that the owner grants, the last one
+// gone a drop that is reported in a batch. A token is reported, too; until its owner has heard of it, the
+// table keeps a handle in its place.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "src/catalogue.h"
+#include "src/holders.h"
+
+namespace holdfast {
+
+class Member;
+class References;
+
+/// What the copies of one handle share. Ends with the last of them, on whichever thread.
+class Reference {
+ public:
+  Reference(std::shared_ptr<References> table, const ObjectId& id, MemberId owner) noexcept
+      : table_(std::move(table)), id_(id), owner_(owner) {}
+  ~Reference();
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+
+  const ObjectId& id() const noexcept { return id_; }
+  MemberId owner() const noexcept { return owner_; }
+  References& table() const noexcept { return *table_; }
+
+ private:
+  std::shared_ptr<References> table_;
+  ObjectId id_;
+  MemberId owner_;
+};
+
+/// For one owner, in the order in which they take effect there.
+struct ReferenceReport {
+  struct Token {
+    ObjectId id;
+    std::uint64_t number = 0;
+    std::shared_ptr<Reference> guard;  ///< until the owner has heard
+  };
+  struct Drop {
+    ObjectId id;
+    std::uint64_t number = 0;  ///< of the hold that ends
+  };
+  MemberId owner;
+  std::vector<Token> tokens;
+  std::vector<Drop> drops;
+};
+
+/// Lives as long as the member or any handle. Any thread.
+class References : public std::enable_shared_from_this<References> {
+ public:
+  explicit References(MemberId self) noexcept : self_(self) {}
+
+  void set_member(std::weak_ptr<Member> member);
+  std::shared_ptr<Member> member() const;
+
+  /// `wake` is called, not more than once between two calls of take_reports(), when there is something to
+  /// report. Reset with nullptr before it goes.
+  void set_wake(std::function<void()> wake);
+
+  /// Nothing is reported any more.
+  void close();
+
+  /// A handle for an object of this process's own, which the caller has counted.
+  std::shared_ptr<Reference> make_own(const ObjectId& id) {
+    return std::make_shared<Reference>(shared_from_this(), id, self_);
+  }
+
+  /// A handle for another member's object that this process holds already; nullptr where it does not.
+  std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner);
+  /// A number for a new hold, to ask the owner for.
+  std::uint64_t new_hold() noexcept { return next_hold_.fetch_add(1, std::memory_order_relaxed); }
+  /// The owner has granted it.
+  std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number);
+
+  /// A token that the owner, another member, will be told of.
+  TokenId make_token(std::shared_ptr<Reference> reference);
+  /// One that the owner, this process, notes itself.
+  TokenId make_own_token() noexcept;
+
+  /// Objects of this process's own, once for each of their handles that has gone since the last call.
+  void take_own(std::vector<ObjectId>& dropped);
+  bool has_own() const noexcept { return own_dropped_some_.load(std::memory_order_relaxed); }
+
+  /// What there is to report now, at most `most` items to each owner; nothing to those with a report under
+  /// way.
+  std::vector<ReferenceReport> take_reports(std::size_t most);
+  enum class Outcome : std::uint8_t {
+    heard,
+    unheard,  ///< to be reported again
+    lost,     ///< the owner has gone: there is nobody to tell
+  };
+  void reported(ReferenceReport report, Outcome outcome);
+
+  /// Owners of whose objects this process holds some.
+  std::vector<MemberId> owners() const;
+
+ private:
+  friend class Reference;
+  struct Borrowed {
+    std::uint32_t references = 0;
+    std::uint64_t number = 0;  ///< of the newest hold that was granted
+    bool reporting = false;    ///< its drop is under way
+    MemberId owner;
+  };
+  struct Pending {
+    std::vector<ReferenceReport::Token> tokens;
+    std::vector<ObjectId> dropped;  ///< perhaps held again since
+    std::uint64_t last_token = 0;
+    bool under_way = false;
+  };
+  void dropped(const Reference& reference) noexcept;
+  void something_to_report();  // with the lock
+
+  const MemberId self_;
+  std::atomic<std::uint64_t> next_hold_{1};
+  std::atomic<bool> own_dropped_some_{false};
+
+  mutable std::mutex mutex_;
+  std::weak_ptr<Member> member_;
+  std::function<void()> wake_;
+  bool woken_ = false;
+  bool closed_ = false;
+  std::vector<ObjectId> own_dropped_;
+  std::unordered_map<ObjectId, Borrowed> borrowed_;
+  std::map<MemberId, Pending> pending_;
+  std::uint64_t last_own_token_ = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,41 @@
+// What a member says of its own accord: to owners, what it holds no more and the tokens it has made; to those
+// who hold objects of its own, whether they are still there. On one channel, and driven by whoever drives
+// that.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <set>
+
+#include "holdfast/base/clock.h"
+#include "src/channel.h"
+#include "src/job.h"
+
+namespace holdfast {
+
+class Reporter {
+ public:
+  /// Both outlive it.
+  Reporter(Job& job, Channel& channel);
+
+  /// Starts what is due. When to call again; earlier, if the channel is woken.
+  Deadline turn();
+
+  /// Tells owners that this member leaves.
+  void say_farewell();
+
+ private:
+  void send_reports();
+  bool probe_holders();  ///< false if there are none
+  Task<Status> send_report(MemberId owner, std::vector<std::byte> body);
+
+  Job& job_;
+  Channel& channel_;
+  std::atomic<bool> something_{false};  ///< to report; set by any thread
+  std::optional<TimePoint> report_at_;
+  std::optional<TimePoint> probe_at_;
+  std::optional<TimePoint> expiry_at_;
+  std::set<MemberId> probing_;  ///< whose answer has not come
+};
+
+}  // namespace holdfast
