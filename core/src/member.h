@@ -60,6 +60,9 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<ObjectRef> redeem(std::string_view token) const;
   std::string token_of(const ObjectRef& ref) const;
 
+  /// Has what lanes still have under way for operations that were cancelled moved to its end.
+  void drive_abandoned() { agent_->drive_lanes(); }
+
   Stats stats();
   Job& job() noexcept { return job_; }
 
