@@ -15,6 +15,9 @@ namespace {
 // an allocation that finds no room looks by itself.
 constexpr Duration kCollectInterval = std::chrono::milliseconds(50);
 
+// How often operations that nobody waits for are looked after.
+constexpr Duration kAbandonedInterval = std::chrono::milliseconds(1);
+
 // How long answers may take to leave when the member closes.
 constexpr Duration kFlushTimeout = std::chrono::seconds(2);
 
@@ -47,6 +50,23 @@ void Agent::tell(Notice notice) {
   channel_->wake();
 }
 
+void Agent::help(Lanes* lanes) {
+  const std::lock_guard lock(lanes_mutex_);
+  lanes_ = lanes;
+}
+
+void Agent::drive_lanes() {
+  if (!lanes_abandoned_.exchange(true, std::memory_order_acq_rel)) channel_->wake();
+}
+
+bool Agent::move_abandoned() {
+  if (!lanes_abandoned_.exchange(false, std::memory_order_acq_rel)) return false;
+  const std::lock_guard lock(lanes_mutex_);
+  if (lanes_ == nullptr || !lanes_->drive_abandoned()) return false;
+  lanes_abandoned_.store(true, std::memory_order_release);
+  return true;
+}
+
 void Agent::collect_later() { channel_->wake(); }
 
 void Agent::serve() {
@@ -66,6 +86,7 @@ void Agent::serve() {
       if (job_.holdings->awaits_unpin()) until = Deadline::after(job_.clock, kCollectInterval);
     }
     until = std::min(until, reporter_.turn());
+    if (move_abandoned()) until = std::min(until, Deadline::after(job_.clock, kAbandonedInterval));
     channel_->drive(until, Duration::zero());
     {
       const std::lock_guard lock(inbox_mutex_);

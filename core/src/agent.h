@@ -15,6 +15,7 @@
 #include "src/channel.h"
 #include "src/holdings.h"
 #include "src/job.h"
+#include "src/lanes.h"
 #include "src/reporter.h"
 
 namespace holdfast {
@@ -29,6 +30,11 @@ class Agent {
 
   /// Tells waiters. Any thread.
   void tell(Notice notice);
+  /// Whose abandoned operations to move, until it is told of others or none: when this returns, the former
+  /// ones are not touched any more.
+  void help(Lanes* lanes);
+  /// There are such operations. Any thread.
+  void drive_lanes();
   /// Has erased blocks freed when their pins go. Any thread.
   void collect_later();
 
@@ -50,6 +56,7 @@ class Agent {
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);
   void send_notice(const Notice& notice);
+  bool move_abandoned();
   Status expose_segment(std::size_t segment);
 
   Job& job_;
@@ -59,6 +66,10 @@ class Agent {
 
   /// Who has arrived at each barrier, by rank; rank 0 only.
   std::map<std::uint64_t, std::map<std::uint32_t, Waiter>> barriers_;
+
+  std::mutex lanes_mutex_;
+  Lanes* lanes_ = nullptr;
+  std::atomic<bool> lanes_abandoned_{false};
 
   std::mutex inbox_mutex_;
   std::vector<Notice> inbox_;

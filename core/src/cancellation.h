@@ -45,6 +45,8 @@ class Cancellation {
 struct Waiting {
   bool allowed = false;
   Cancellation* cancellation = nullptr;  ///< outlives the protocol
+
+  bool called_off() const noexcept { return cancellation != nullptr && cancellation->requested(); }
 };
 
 }  // namespace holdfast

@@ -190,6 +190,7 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   Status sent = co_await send(receiver.address, encode(header), deadline);
   if (!sent) co_return tl::unexpected(std::move(sent).error());
 
+  const TimePoint started = clock_.now();
   while (!pending.reply) {
     if (closing_) co_return tl::unexpected(closed_status().error());
     if (pending.is_called_off()) co_return fail(Code::timed_out, "Channel::call", "called off");
@@ -200,8 +201,14 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
     pending.event.wait_until(std::min(deadline.time(), clock_.now() + kProbeInterval));
     co_await pending.event;
     if (pending.reply || closing_ || pending.is_called_off() || deadline.passed(clock_)) continue;
-    Status alive = co_await probe(receiver, deadline);
-    if (!alive && alive.error().code == Code::owner_lost) co_return tl::unexpected(std::move(alive).error());
+    Probe& looked = probes_[receiver.incarnation];
+    if (const TimePoint now = clock_.now(); now - looked.at >= kProbeInterval) {
+      looked.at = now;
+      const Status alive = co_await probe(receiver, deadline);
+      if (!alive && alive.error().code == Code::owner_lost) looked.lost = clock_.now();
+    }
+    if (looked.lost && *looked.lost >= started)
+      co_return fail(Code::owner_lost, "Channel::call", "its process has ended");
   }
   WireReader in(*pending.reply);
   Status status = get_status(in);

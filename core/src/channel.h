@@ -99,6 +99,12 @@ class Channel {
   class PendingCall;
   std::unordered_map<std::uint64_t, PendingCall*> calls_;
   std::uint64_t next_request_ = 1;
+  /// The last look whether a peer that owes replies is there: one for all calls that wait for it.
+  struct Probe {
+    TimePoint at{};
+    std::optional<TimePoint> lost;  ///< when it last was not there
+  };
+  std::unordered_map<std::uint64_t, Probe> probes_;  ///< by incarnation
   std::uint64_t sends_in_flight_ = 0;
   std::uint64_t messages_sent_ = 0;
   std::uint64_t messages_received_ = 0;

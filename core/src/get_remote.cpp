@@ -180,6 +180,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
   const std::uint64_t window =
       landing.ring != 0 ? std::min<std::uint64_t>(reader.depth(), landing.ring) : reader.depth();
   for (std::uint64_t number = 0; number < total; ++number) {
+    if (want.waiting.called_off()) co_return fail(Code::timed_out, kOperation, "called off");
     while (started < total && started < number + window) start(started++);
     auto ended = reader.wait(number);
     HOLDFAST_CO_DO(co_await ended);

@@ -9,10 +9,9 @@
 #include "holdfast/op.h"
 #include "src/cancellation.h"
 #include "src/lanes.h"
+#include "src/member.h"
 
 namespace holdfast {
-
-class Member;
 
 template <class T>
 class LaneOp final : public detail::OpValue<T> {
@@ -38,10 +37,13 @@ class LaneOp final : public detail::OpValue<T> {
       return;
     }
     lane_.run([this](Channel&) {
+      if (done()) return value_.reset();
       cancelled_ = true;
+      lane_.abandoned();  // until finish(): what it still has under way must end, whoever waits for whatever
       value_.reset();
       cancellation_.request();
     });
+    if (!done()) member->drive_abandoned();
   }
 
   Result<T> take() override {
@@ -54,7 +56,10 @@ class LaneOp final : public detail::OpValue<T> {
 
   /// With the lane held.
   void finish(Result<T> value) {
-    if (!cancelled_) value_.emplace(std::move(value));
+    if (cancelled_)
+      lane_.abandoned_ended();
+    else
+      value_.emplace(std::move(value));
     done_.store(true, std::memory_order_release);
   }
 

@@ -11,6 +11,20 @@ fabric::EndpointStats Lane::stats(std::uint64_t& sent, std::uint64_t& received) 
   return channel_.endpoint().stats();
 }
 
+bool Lane::drive_abandoned() {
+  if (abandoned_.load(std::memory_order_relaxed) == 0) return false;
+  // Whoever has it drives it.
+  if (const std::unique_lock lock(mutex_, std::try_to_lock); lock)
+    channel_.drive(Deadline::at(TimePoint::min()), {});
+  return abandoned_.load(std::memory_order_relaxed) != 0;
+}
+
+bool Lanes::drive_abandoned() {
+  bool left = false;
+  for_each([&left](Lane& lane) { left = lane.drive_abandoned() || left; });
+  return left;
+}
+
 Lanes::Lanes(fabric::Fabric& fabric, const Clock& clock, Sender sender, std::uint32_t most,
              std::vector<std::span<std::byte>> memory)
     : fabric_(fabric), clock_(clock), sender_(sender), memory_(std::move(memory)), lanes_(most) {}

@@ -45,6 +45,12 @@ class Lane {
     }
   }
 
+  /// An operation goes on though nobody waits for it any more, and when it has ended. With the lane held.
+  void abandoned() noexcept { abandoned_.fetch_add(1, std::memory_order_relaxed); }
+  void abandoned_ended() noexcept { abandoned_.fetch_sub(1, std::memory_order_relaxed); }
+  /// Moves the lane if it carries such operations and nobody else moves it; true if some are left.
+  bool drive_abandoned();
+
   /// What its endpoint counted; waits for its turn.
   fabric::EndpointStats stats(std::uint64_t& sent, std::uint64_t& received);
 
@@ -71,6 +77,7 @@ class Lane {
 
   std::mutex mutex_;
   std::atomic<int> wanted_{0};
+  std::atomic<int> abandoned_{0};
   Channel channel_;
 };
 
@@ -82,6 +89,9 @@ class Lanes {
 
   /// The calling thread's lane. Errors: as Fabric::open and Endpoint::attach.
   Result<Lane*> mine();
+
+  /// Moves all lanes with operations that nobody waits for; true if some are left. Any thread.
+  bool drive_abandoned();
 
   /// Calls `look(lane)` for each that is open.
   template <class Look>

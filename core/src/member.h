@@ -63,6 +63,9 @@ class Member : public std::enable_shared_from_this<Member> {
   /// Errors: not_found, expired, timed_out, owner_lost.
   Result<ObjectRef> hold(const Entry& entry, const TokenId& token, Duration timeout);
 
+  /// Has what lanes still have under way for operations that were cancelled moved to its end.
+  void drive_abandoned() { agent_->drive_lanes(); }
+
   Stats stats();
   Job& job() noexcept { return job_; }
 

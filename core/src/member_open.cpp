@@ -160,6 +160,7 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
                                    std::move(memory));
   HOLDFAST_TRY(agent_, Agent::start(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
                                     std::move(regions)));
+  agent_->help(lanes_.get());
   job_.memory->start_prefault();  // last: what the libraries above map would wait for it
   log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job,
                                   identity.rank, identity.size, identity.launcher, job_.fabric_info.provider,
@@ -171,6 +172,7 @@ Status Member::close() {
   if (closed_.exchange(true, std::memory_order_acq_rel))
     return fail(Code::invalid, "Store::close", "the store is closed already");
   // From the top down: what waits on lanes ends first; then nobody serves; then neighbours see the hang-up.
+  if (agent_) agent_->help(nullptr);
   lanes_.reset();
   agent_.reset();
   if (job_.references) job_.references->close();

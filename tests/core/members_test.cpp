@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <thread>
 
 #include "src/peers.h"
 #include "tests/core/ranks.h"
@@ -205,6 +206,39 @@ const Scenario kPromised("promised", [](Line&) {
 });
 TEST_P(MembersTest, AnUnsealedObjectOfAnotherIsWaitedFor) {
   EXPECT_TRUE(Ranks("promised", job(2)).all_good());
+}
+
+const Scenario kCancelled("cancelled", [](Line&) {
+  Store store = join();
+  constexpr std::uint64_t kSize = 20 << 20;
+  if (store.rank() == 0) put_list(store, name("large"), std::vector{store.put(pattern(kSize, 7)).value()});
+  if (store.rank() == 1) {
+    const auto refs = redeem_list(store, name("large"));
+    ASSERT_EQ(refs.size(), 1U);
+    ASSERT_TRUE(good(store.get(refs[0], ByteRange{0, 1}, kLong)));  // connects, or maps
+    const std::uint64_t reads = store.stats().remote_reads;
+    // More than the arena holds at once, by a thread that then ends: nobody drives its lane any more.
+    std::thread([&] {
+      for (int i = 0; i < 12; ++i) {
+        auto polled = store.fetch(refs[0], {.timeout = 24h}),
+             dropped = store.fetch(refs[0], {.timeout = 24h});
+        polled.poll();
+        std::move(polled).cancel();
+      }
+    }).join();
+    const auto largest = [&] { return store.stats().nodes.front().largest_free; };
+    EXPECT_TRUE(comes_true([&] { return largest() >= 2 * kSize; })) << "what was cancelled keeps its memory";
+    const auto pin = store.get(refs[0], kLong);
+    ASSERT_TRUE(good(pin));
+    EXPECT_TRUE(is_pattern(pin->bytes(), 7));
+    if (by_fabric()) {
+      EXPECT_LT(store.stats().remote_reads - reads, 12U * 20) << "cancelled transfers went on to their end";
+    }
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST_P(MembersTest, WhatIsCancelledEndsAndGivesItsMemoryBack) {
+  EXPECT_TRUE(Ranks("cancelled", job(2, {{"HOLDFAST_ARENA", "64MiB"}})).all_good());
 }
 
 const Scenario kOneRead("one_read", [](Line&) {
