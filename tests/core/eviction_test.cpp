@@ -42,7 +42,7 @@ void expect_agreement(EvictionPolicy& policy, EvictionPolicy& model, std::uint64
       model.hit(key);
     } else if (what < 90) {
       if (inside.contains(key)) continue;
-      const std::uint64_t size = dice.next() >> (64 - dice.below(18));  // as many in each doubling
+      const std::uint64_t size = dice.next() >> (63 - dice.below(17));  // as many in each doubling
       policy.insert(key, size);
       model.insert(key, size);
       inside[key] = size;
