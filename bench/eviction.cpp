@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uint64_t kSeed = 1;
 constexpr std::uint64_t kObjects = 1'000'000;
-constexpr int kOperations = 200'000;
+constexpr int kOperations = 50'000;
 
 struct Policy {
   const char* name;
