@@ -157,7 +157,7 @@ Result<std::optional<Entry>> Holdings::await_object(const ObjectId& id, const Wa
 
 Result<std::optional<Notice>> Holdings::publish(const Key& name, const Entry& entry) {
   const std::lock_guard lock(mutex_);
-  auto slot = catalogue_.insert(name, entry);
+  auto slot = insert(name, entry);
   if (!slot) {
     if (slot.error().code != Code::exists) return tl::unexpected(std::move(slot).error());
     const Entry there = catalogue_.read(*catalogue_.slot_of(name));

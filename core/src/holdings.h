@@ -171,6 +171,7 @@ class Holdings {
   void settle(const ObjectId& id);
   Status may_hold(const ObjectId& id, const TokenId& token) const;
   void count_own_drops();
+  Result<std::uint64_t> insert(const Key& key, const Entry& entry);
   bool evict_one();
   void make_room(std::uint64_t bytes);
 

@@ -32,6 +32,15 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
   return block;
 }
 
+/// Into the catalogue; cached objects, which take entries, too, give way.
+Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry) {
+  auto slot = catalogue_.insert(key, entry);
+  if (slot || slot.error().code != Code::full) return slot;
+  count_own_drops();
+  while (!slot && slot.error().code == Code::full && evict_one()) slot = catalogue_.insert(key, entry);
+  return slot;
+}
+
 bool Holdings::kept(const ObjectId& id, const Record& record) const {
   return record.handles > 0 || record.named || holders_.keeps(id);
 }
