@@ -92,7 +92,8 @@ void Holders::forget(const ObjectId& id) {
   if (at == kept_.end()) return;
   for (const Holder& holder : at->second.holders)
     if (--held_by_[holder.member.value] == 0) held_by_.erase(holder.member.value);
-  kept_.erase(at);
+  at->second.holders.clear();
+  forget_if_empty(at);
 }
 
 const Holders::Kept* Holders::find(const ObjectId& id) const {

@@ -56,7 +56,7 @@ class Holders {
   /// Gives the objects that nothing here keeps any more.
   std::vector<ObjectId> member_lost(MemberId member);
 
-  /// Forgets the object, which has been erased.
+  /// The object is gone, whatever held it. Tokens for it stay: who redeems one is told that it is not there.
   void forget(const ObjectId& id);
 
   bool keeps(const ObjectId& id) const { return kept_.contains(id); }

@@ -103,6 +103,9 @@ class Holdings {
   /// The same for another member. Errors: not_found, expired.
   Status hold(MemberId member, const HoldRequest& request);
 
+  /// A token for an object of this process's own.
+  TokenId make_token(const ObjectId& id);
+
   /// What a member reports: first its tokens, then its drops.
   void add_token(const ObjectId& id, const TokenId& token);
   void drop(const ObjectId& id, MemberId member, std::uint64_t number);
@@ -169,6 +172,7 @@ class Holdings {
   Record take_out(std::uint64_t slot, const Entry& entry);
   bool kept(const ObjectId& id, const Record& record) const;
   void settle(const ObjectId& id);
+  void note_token(const ObjectId& id, const TokenId& token);
   Status may_hold(const ObjectId& id, const TokenId& token) const;
   void count_own_drops();
   Result<std::uint64_t> insert(const Key& key, const Entry& entry);
@@ -189,6 +193,7 @@ class Holdings {
   CatalogueWriter catalogue_;
   std::unique_ptr<Record[], FreeRecords> records_;
   Holders holders_;
+  std::uint64_t last_token_ = 0;
   std::unique_ptr<EvictionPolicy> cache_;       ///< objects that nothing keeps, by the low half of their ids
   std::vector<ObjectId> own_drops_;             ///< for count_own_drops
   std::vector<Block> limbo_;                    ///< erased, still pinned

@@ -102,11 +102,20 @@ Status Holdings::hold(MemberId member, const HoldRequest& request) {
   return {};
 }
 
+TokenId Holdings::make_token(const ObjectId& id) {
+  const std::lock_guard lock(mutex_);
+  const TokenId token{rank_, ++last_token_};
+  note_token(id, token);
+  return token;
+}
+
 void Holdings::add_token(const ObjectId& id, const TokenId& token) {
   const std::lock_guard lock(mutex_);
+  note_token(id, token);
+}
+
+void Holdings::note_token(const ObjectId& id, const TokenId& token) {
   holders_.add_token(id, token, clock_.now() + lifetime_.token_lifetime);
-  // Erased meanwhile: the number counts, the object is not kept.
-  if (!catalogue_.slot_of(Key::of(id)) && !promised_.contains(id)) holders_.forget(id);
   settle(id);
   news_.store(true, std::memory_order_release);
 }

@@ -88,6 +88,20 @@ Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
     HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_OPEN_TIMEOUT"));
     options.open_timeout = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
   }
+  if (const auto text = environment.get(Variable::collect)) {
+    HOLDFAST_TRY(
+        options.lifetime.collect,
+        parse_word<Collect>(*text, "HOLDFAST_COLLECT", {{"lazy", Collect::lazy}, {"eager", Collect::eager}}));
+  }
+  if (const auto text = environment.get(Variable::eviction)) {
+    HOLDFAST_TRY(options.lifetime.eviction,
+                 parse_word<Eviction>(*text, "HOLDFAST_EVICTION",
+                                      {{"lru", Eviction::lru}, {"s3_fifo", Eviction::s3_fifo}}));
+  }
+  if (const auto text = environment.get(Variable::token_lifetime)) {
+    HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_TOKEN_LIFETIME"));
+    options.lifetime.token_lifetime = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
+  }
   return options;
 }
 

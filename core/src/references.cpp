@@ -65,10 +65,9 @@ TokenId References::make_token(std::shared_ptr<Reference> reference) {
   return {self_, number};
 }
 
-TokenId References::make_own_token() noexcept {
+void References::nudge() {
   const std::lock_guard lock(mutex_);
-  something_to_report();  // that it will end
-  return {self_, ++last_own_token_};
+  something_to_report();
 }
 
 void References::dropped(const Reference& reference) noexcept {

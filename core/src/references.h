@@ -87,8 +87,8 @@ class References : public std::enable_shared_from_this<References> {
 
   /// A token that the owner, another member, will be told of.
   TokenId make_token(std::shared_ptr<Reference> reference);
-  /// One that the owner, this process, notes itself.
-  TokenId make_own_token() noexcept;
+  /// Wakes whoever reports.
+  void nudge();
 
   /// Objects of this process's own, once for each of their handles that has gone since the last call.
   void take_own(std::vector<ObjectId>& dropped);
@@ -136,7 +136,6 @@ class References : public std::enable_shared_from_this<References> {
   std::vector<ObjectId> own_dropped_;
   std::unordered_map<ObjectId, Borrowed> borrowed_;
   std::map<MemberId, Pending> pending_;
-  std::uint64_t last_own_token_ = 0;
 };
 
 }  // namespace holdfast

@@ -287,11 +287,13 @@ const Scenario kMany("many", [](Line&) {
     std::vector<ObjectRef> refs;
     for (std::uint64_t i = 0; i < kObjects; ++i) refs.push_back(store.put(pattern(1000 + i, i)).value());
     refs.push_back(store.put(pattern(1_MiB, kObjects)).value());
-    ASSERT_TRUE(good(store.erase(refs[77], kLong)));
     put_list(store, name("refs"), refs);
+    ASSERT_TRUE(good(store.barrier(kLong)));
   } else {
     std::vector<ObjectRef> refs = redeem_list(store, name("refs"));
     ASSERT_EQ(refs.size(), kObjects + 1);
+    ASSERT_TRUE(good(store.barrier(kLong)));  // the owner's own references are gone, or will be
+    ASSERT_TRUE(good(store.erase(refs[77], kLong)));
     std::reverse(refs.begin(), refs.end());
     refs.push_back(refs[5]);
     const std::uint64_t reads = store.stats().remote_reads;

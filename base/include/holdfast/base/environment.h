@@ -15,21 +15,24 @@
 namespace holdfast {
 
 enum class Variable : std::uint8_t {
-  arena,         ///< HOLDFAST_ARENA: bytes of arena a member
-  catalogue,     ///< HOLDFAST_CATALOGUE: entries the catalogue can hold
-  pages,         ///< HOLDFAST_PAGES: page policy
-  nodes,         ///< HOLDFAST_NODES: NUMA nodes to use
-  provider,      ///< HOLDFAST_PROVIDER: libfabric provider
-  interface,     ///< HOLDFAST_INTERFACE: network interface or fabric domain
-  same_host,     ///< HOLDFAST_SAME_HOST: memory or fabric
-  verify,        ///< HOLDFAST_VERIFY: which gets check payload checksums
-  open_timeout,  ///< HOLDFAST_OPEN_TIMEOUT: seconds
-  log,           ///< HOLDFAST_LOG: log level
-  launcher,      ///< HOLDFAST_LAUNCHER: forces one way of finding the peers
-  rank,          ///< HOLDFAST_RANK: rank, set by holdfast-run
-  size,          ///< HOLDFAST_SIZE: number of ranks, set by holdfast-run
-  job,           ///< HOLDFAST_JOB: job name, set by holdfast-run
-  rendezvous,    ///< HOLDFAST_RENDEZVOUS: shared directory, set by holdfast-run
+  arena,           ///< HOLDFAST_ARENA: bytes of arena a member
+  catalogue,       ///< HOLDFAST_CATALOGUE: entries the catalogue can hold
+  pages,           ///< HOLDFAST_PAGES: page policy
+  nodes,           ///< HOLDFAST_NODES: NUMA nodes to use
+  provider,        ///< HOLDFAST_PROVIDER: libfabric provider
+  interface,       ///< HOLDFAST_INTERFACE: network interface or fabric domain
+  same_host,       ///< HOLDFAST_SAME_HOST: memory or fabric
+  verify,          ///< HOLDFAST_VERIFY: which gets check payload checksums
+  open_timeout,    ///< HOLDFAST_OPEN_TIMEOUT: seconds
+  collect,         ///< HOLDFAST_COLLECT: lazy or eager
+  eviction,        ///< HOLDFAST_EVICTION: lru or s3_fifo
+  token_lifetime,  ///< HOLDFAST_TOKEN_LIFETIME: seconds
+  log,             ///< HOLDFAST_LOG: log level
+  launcher,        ///< HOLDFAST_LAUNCHER: forces one way of finding the peers
+  rank,            ///< HOLDFAST_RANK: rank, set by holdfast-run
+  size,            ///< HOLDFAST_SIZE: number of ranks, set by holdfast-run
+  job,             ///< HOLDFAST_JOB: job name, set by holdfast-run
+  rendezvous,      ///< HOLDFAST_RENDEZVOUS: shared directory, set by holdfast-run
 };
 
 struct VariableInfo {

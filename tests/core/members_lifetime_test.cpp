@@ -1,0 +1,215 @@
+// How long objects live across members: every way a reference goes from one to another, and deaths.
+#include "tests/core/ranks.h"
+
+namespace holdfast::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+Name name_for(std::uint32_t rank, std::string_view what) {
+  return Name(std::string(what) + "/" + std::to_string(rank));
+}
+
+std::string say_token(Store& store, const Name& as, const ObjectRef& ref) {
+  const std::string token = ref.token();
+  EXPECT_TRUE(good(store.put(as, std::as_bytes(std::span(token)))));
+  return token;
+}
+
+std::string hear_token(Store& store, const Name& as) {
+  const auto pin = store.get(as, kLong);
+  EXPECT_TRUE(good(pin));
+  return pin ? std::string(reinterpret_cast<const char*>(pin->bytes().data()), pin->size()) : std::string();
+}
+
+Ranks::Options job(std::uint32_t size, Variables more = {}) {
+  Variables variables = {
+      {"HOLDFAST_ARENA", "32MiB"}, {"HOLDFAST_PAGES", "base"}, {"HOLDFAST_COLLECT", "eager"}};
+  variables.insert(variables.end(), more.begin(), more.end());
+  return {.size = size, .variables = variables};
+}
+
+std::uint64_t own_objects(const Store& store) { return store.stats().objects; }
+
+// Rank 0 owns; the reference goes round the ring, each member letting go of it before the next has it.
+const Scenario kRing("lifetime_ring", [](Line&) {
+  Store store = join();
+  const std::uint32_t next = (store.rank() + 1) % store.size();
+  if (store.rank() == 0) {
+    say_token(store, name_for(next, "ring"), store.put(pattern(1000, 3)).value());
+    auto back = store.redeem(hear_token(store, name_for(0, "ring")));
+    ASSERT_TRUE(good(back));
+    EXPECT_TRUE(is_pattern(store.get(*back, kLong).value().bytes(), 3));
+    EXPECT_EQ(store.stats().collected, 0U);
+  } else {
+    const auto ref = store.redeem(hear_token(store, name_for(store.rank(), "ring")));
+    ASSERT_TRUE(good(ref));
+    EXPECT_TRUE(is_pattern(store.get(*ref, kLong).value().bytes(), 3));
+    say_token(store, name_for(next, "ring"), *ref);
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST(MembersLifetimeTest, AReferencePassedOnInARingNeverLosesItsObject) {
+  EXPECT_TRUE(Ranks("lifetime_ring", job(4)).all_good());
+}
+
+// Who holds, and nothing else, decides; tokens are short-lived here.
+const Scenario kHeld("lifetime_held", [](Line&) {
+  Store store = join();
+  if (store.rank() == 0) {
+    {
+      const ObjectRef ref = store.put(pattern(1000, 5)).value();
+      for (std::uint32_t rank = 1; rank < store.size(); ++rank) say_token(store, name_for(rank, "to"), ref);
+      ASSERT_TRUE(good(store.barrier(kLong)));  // all have redeemed theirs
+    }
+    const std::uint64_t names = store.stats().objects - 1;
+    EXPECT_TRUE(comes_true([&] { return store.stats().held_elsewhere == 1; }));
+    ASSERT_TRUE(good(store.barrier(kLong)));  // they drop it, one after the other
+    EXPECT_TRUE(comes_true([&] { return own_objects(store) == names; })) << "the last drop frees it";
+    EXPECT_EQ(store.stats().held_elsewhere, 0U);
+  } else {
+    auto ref = store.redeem(hear_token(store, name_for(store.rank(), "to")));
+    ASSERT_TRUE(good(ref));
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    EXPECT_TRUE(is_pattern(store.get(*ref, kLong).value().bytes(), 5)) << "held here";
+    ref = fail(Code::invalid, "", "");
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST(MembersLifetimeTest, AnObjectLivesUntilTheLastMemberDropsIt) {
+  EXPECT_TRUE(Ranks("lifetime_held", job(3, {{"HOLDFAST_TOKEN_LIFETIME", "1"}})).all_good());
+}
+
+// Rank 1 holds one object, rank 2 another, both a third; rank 1 is killed.
+const Scenario kKilled("lifetime_killed", [](Line& test) {
+  Store store = join();
+  if (store.rank() == 0) {
+    for (const std::uint64_t i : {1, 2, 3}) {
+      const ObjectRef ref = store.put(pattern(1000, i)).value();
+      for (std::uint32_t rank = 1; rank < 3; ++rank)
+        say_token(store, name_for(rank, "object" + std::to_string(i)), ref);
+    }
+    const std::uint64_t names = store.stats().objects - 3;
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    EXPECT_EQ(store.stats().held_elsewhere, 3U);
+    test.say("held");
+    EXPECT_EQ(test.hear(), "killed");
+    // When its death is noticed, and the tokens have ended, too.
+    EXPECT_TRUE(comes_true([&] { return own_objects(store) == names + 2; })) << "exactly what it held alone";
+    EXPECT_EQ(store.stats().held_elsewhere, 2U);
+    test.say("dropped");
+    EXPECT_EQ(test.hear(), "end");
+    return;
+  }
+  std::vector<ObjectRef> refs;
+  for (const int i : {1, 2, 3})
+    if (i == 3 || static_cast<std::uint32_t>(i) == store.rank()) {
+      const auto ref = store.redeem(hear_token(store, name_for(store.rank(), "object" + std::to_string(i))));
+      ASSERT_TRUE(good(ref));
+      refs.push_back(*ref);
+    }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+  if (store.rank() == 1) {
+    test.say("holding");
+    test.hear();  // until it is killed
+  }
+  EXPECT_EQ(test.hear(), "look");
+  EXPECT_TRUE(is_pattern(store.get(refs[0], kLong).value().bytes(), 2));
+  EXPECT_TRUE(is_pattern(store.get(refs[1], kLong).value().bytes(), 3));
+});
+TEST(MembersLifetimeTest, AKilledMemberDropsExactlyItsReferences) {
+  Ranks ranks("lifetime_killed", job(3, {{"HOLDFAST_TOKEN_LIFETIME", "1"}}));
+  EXPECT_EQ(ranks[0].hear(), "held");
+  EXPECT_EQ(ranks[1].hear(), "holding");
+  ranks.signal(1, SIGKILL);
+  EXPECT_EQ(ranks.end(1), -SIGKILL);
+  ranks[0].say("killed");
+  EXPECT_EQ(ranks[0].hear(), "dropped");
+  ranks[2].say("look");
+  EXPECT_EQ(ranks.end(2), 0);
+  ranks[0].say("end");
+  EXPECT_EQ(ranks.end(0), 0);
+}
+
+// A member that leaves lets go of what it held.
+const Scenario kLeaves("lifetime_leaves", [](Line&) {
+  Store store = join();
+  if (store.rank() == 0) {
+    say_token(store, name_for(1, "token"), store.put(pattern(1000, 1)).value());
+    const std::uint64_t names = store.stats().objects - 1;
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    EXPECT_TRUE(comes_true([&] { return own_objects(store) == names; }));
+  } else {
+    static const auto ref = store.redeem(hear_token(store, name_for(1, "token")));  // never dropped
+    ASSERT_TRUE(good(ref));
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    EXPECT_TRUE(good(store.close()));
+  }
+});
+TEST(MembersLifetimeTest, AMemberThatClosesLetsGo) {
+  EXPECT_TRUE(Ranks("lifetime_leaves", job(2, {{"HOLDFAST_TOKEN_LIFETIME", "1"}})).all_good());
+}
+
+// Tokens that come late, or twice, or for what is gone.
+const Scenario kLate("lifetime_late", [](Line&) {
+  Store store = join();
+  if (store.rank() == 0) {
+    const ObjectRef kept = store.put(pattern(10, 1)).value(), erased = store.put(pattern(10, 2)).value();
+    const std::string late = kept.token();
+    EXPECT_TRUE(comes_true([&] { return store.stats().held_elsewhere == 0; }));
+    ASSERT_TRUE(good(store.put(name_for(1, "late"), std::as_bytes(std::span(late)))));
+    say_token(store, name_for(1, "erased"), erased);
+    ASSERT_TRUE(good(store.erase(erased, kLong)));
+    say_token(store, name_for(1, "good"), kept);
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    EXPECT_TRUE(good(store.get(kept, kLong)));
+  } else {
+    EXPECT_TRUE(fails(store.redeem(hear_token(store, name_for(1, "late"))), Code::expired));
+    EXPECT_TRUE(fails(store.redeem(hear_token(store, name_for(1, "erased"))), Code::not_found));
+    const std::string token = hear_token(store, name_for(1, "good"));
+    const auto first = store.redeem(token), second = store.redeem(token);
+    EXPECT_TRUE(good(first));
+    EXPECT_TRUE(good(second));
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    ASSERT_TRUE(good(store.barrier(kLong)));
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST(MembersLifetimeTest, LateTokensSaySo) {
+  EXPECT_TRUE(Ranks("lifetime_late", job(2, {{"HOLDFAST_TOKEN_LIFETIME", "2"}})).all_good());
+}
+
+// Members that put, pass on and drop all the time: in the end nothing is left.
+const Scenario kChurn("lifetime_churn", [](Line&) {
+  Store store = join();
+  const std::uint32_t next = (store.rank() + 1) % store.size();
+  constexpr std::uint64_t kRounds = 60;
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    const std::uint64_t seed = round * 100 + store.rank();
+    const Name to("churn/" + std::to_string(round) + "/" + std::to_string(next));
+    const Name from("churn/" + std::to_string(round) + "/" + std::to_string(store.rank()));
+    say_token(store, to, store.put(pattern(200000 + round, seed)).value());
+    const std::uint64_t theirs = round * 100 + (store.rank() + store.size() - 1) % store.size();
+    const auto ref = store.redeem(hear_token(store, from));
+    ASSERT_TRUE(good(ref));
+    const auto pin = store.get(*ref, kLong);
+    ASSERT_TRUE(good(pin));
+    ASSERT_TRUE(is_pattern(pin->bytes(), theirs));
+    ASSERT_TRUE(good(store.erase(from, kLong)));
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+  EXPECT_TRUE(comes_true([&] { return own_objects(store) == 0; })) << store.stats().objects << " are left";
+  EXPECT_EQ(store.stats().held_elsewhere, 0U);
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST(MembersLifetimeTest, ChurnLeavesNothingBehind) {
+  EXPECT_TRUE(Ranks("lifetime_churn", job(3, {{"HOLDFAST_TOKEN_LIFETIME", "1"}})).all_good());
+  EXPECT_TRUE(
+      Ranks("lifetime_churn", job(3, {{"HOLDFAST_TOKEN_LIFETIME", "1"}, {"HOLDFAST_SAME_HOST", "fabric"}}))
+          .all_good());
+}
+
+}  // namespace
+}  // namespace holdfast::test

@@ -1,0 +1,156 @@
+// What a process reports of the references it holds.
+#include "src/references.h"
+
+#include "tests/core/expect.h"
+
+namespace holdfast::test {
+namespace {
+
+constexpr MemberId kSelf{0}, kOwner{4}, kOther{2};
+constexpr ObjectId kA{9, 1}, kB{9, 2};
+constexpr std::size_t kMany = 100;
+using Outcome = References::Outcome;
+
+class ReferencesTest : public ::testing::Test {
+ protected:
+  ReferencesTest() : table(std::make_shared<References>(kSelf)) {
+    table->set_wake([this] { ++woken; });
+  }
+  std::shared_ptr<Reference> hold(const ObjectId& id, MemberId owner = kOwner) {
+    return table->granted(id, owner, table->new_hold());
+  }
+  /// The only report there is, which names one drop.
+  ReferenceReport one_drop(const ObjectId& id) {
+    auto reports = table->take_reports(kMany);
+    EXPECT_EQ(reports.size(), 1U);
+    if (reports.size() != 1) return {};
+    EXPECT_EQ(reports[0].drops.size(), 1U);
+    EXPECT_EQ(reports[0].drops.empty() ? ObjectId() : reports[0].drops[0].id, id);
+    return std::move(reports[0]);
+  }
+  int woken = 0;
+  std::shared_ptr<References> table;
+};
+
+TEST_F(ReferencesTest, TheLastDropIsReportedOnce) {
+  auto first = hold(kA);
+  auto copy = first;
+  auto shared = table->share(kA, kOwner);
+  ASSERT_TRUE(shared);
+  first.reset();
+  copy.reset();
+  EXPECT_EQ(woken, 0);
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+  shared.reset();
+  EXPECT_EQ(woken, 1);
+  ReferenceReport report = one_drop(kA);
+  EXPECT_EQ(report.owner, kOwner);
+  EXPECT_EQ(report.drops[0].number, 1U);
+  EXPECT_TRUE(table->take_reports(kMany).empty()) << "it is under way";
+  table->reported(std::move(report), Outcome::heard);
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+  EXPECT_TRUE(table->owners().empty());
+}
+
+TEST_F(ReferencesTest, ADropThatWaitsIsTakenBackByTheNextHandle) {
+  hold(kA).reset();
+  const auto again = table->share(kA, kOwner);
+  ASSERT_TRUE(again) << "the owner was not told yet";
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+  EXPECT_EQ(table->owners(), std::vector{kOwner});
+}
+
+TEST_F(ReferencesTest, ADropUnderWayCannotBeTakenBackAndANewHoldOutlivesIt) {
+  hold(kA).reset();
+  ReferenceReport report = one_drop(kA);
+  EXPECT_FALSE(table->share(kA, kOwner)) << "the owner may have heard";
+  const std::uint64_t number = table->new_hold();
+  auto again = table->granted(kA, kOwner, number);
+  table->reported(std::move(report), Outcome::heard);
+  EXPECT_TRUE(table->share(kA, kOwner)) << "the new hold counts";
+  again.reset();
+  EXPECT_EQ(one_drop(kA).drops[0].number, number);
+}
+
+TEST_F(ReferencesTest, WhatWasNotHeardIsReportedAgainAndWhatIsLostIsNot) {
+  hold(kA).reset();
+  ReferenceReport report = one_drop(kA);
+  table->reported(std::move(report), Outcome::unheard);
+  EXPECT_EQ(woken, 2);
+  report = one_drop(kA);
+  table->reported(std::move(report), Outcome::lost);
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+}
+
+TEST_F(ReferencesTest, TheOwnerIsToldOfATokenBeforeItsMakerLetsGo) {
+  auto reference = hold(kA);
+  EXPECT_EQ(table->make_token(reference), (TokenId{kSelf, 1}));
+  EXPECT_EQ(table->make_token(reference), (TokenId{kSelf, 2}));
+  const auto other = hold(kB, kOther);
+  EXPECT_EQ(table->make_token(other), (TokenId{kSelf, 1})) << "numbered for each owner";
+  reference.reset();
+  auto reports = table->take_reports(kMany);
+  ASSERT_EQ(reports.size(), 2U);
+  ReferenceReport& report = reports[1];
+  EXPECT_EQ(report.owner, kOwner);
+  ASSERT_EQ(report.tokens.size(), 2U);
+  EXPECT_EQ(report.tokens[1].number, 2U);
+  EXPECT_TRUE(report.drops.empty()) << "held in the tokens' place";
+  table->reported(std::move(report), Outcome::unheard);
+  reports = table->take_reports(kMany);
+  ASSERT_EQ(reports.size(), 1U);
+  ASSERT_EQ(reports[0].tokens.size(), 2U) << "again, in order";
+  EXPECT_EQ(reports[0].tokens[0].number, 1U);
+  EXPECT_TRUE(reports[0].drops.empty());
+  table->reported(std::move(reports[0]), Outcome::heard);
+  EXPECT_EQ(one_drop(kA).drops.size(), 1U) << "now";
+}
+
+TEST_F(ReferencesTest, ReportsAreBoundedAndTheRestFollows) {
+  std::vector<std::shared_ptr<Reference>> held;
+  for (std::uint64_t i = 0; i < 25; ++i) held.push_back(hold({9, i + 1}));
+  held.clear();
+  EXPECT_EQ(woken, 1) << "once until it is looked at";
+  std::size_t seen = 0;
+  for (int round = 0; round < 3; ++round) {
+    auto reports = table->take_reports(10);
+    ASSERT_EQ(reports.size(), 1U);
+    seen += reports[0].drops.size();
+    EXPECT_TRUE(table->take_reports(10).empty()) << "one at a time to an owner";
+    table->reported(std::move(reports[0]), Outcome::heard);
+  }
+  EXPECT_EQ(seen, 25U);
+  EXPECT_TRUE(table->take_reports(10).empty());
+}
+
+TEST_F(ReferencesTest, OwnObjectsAreCountedHereAndNotReported) {
+  auto own = table->make_own(kA);
+  const auto copy = own;
+  std::vector<ObjectId> dropped;
+  own.reset();
+  table->take_own(dropped);
+  EXPECT_TRUE(dropped.empty());
+  table->make_own(kA).reset();
+  table->take_own(dropped);
+  EXPECT_EQ(dropped, std::vector{kA});
+  table->take_own(dropped);
+  EXPECT_EQ(dropped, std::vector{kA}) << "nothing new: left as it was";
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+}
+
+TEST_F(ReferencesTest, HandlesOutliveTheTablesUser) {
+  auto held = hold(kA);
+  auto own = table->make_own(kB);
+  (void)table->make_token(held);
+  table->set_wake(nullptr);
+  table->close();
+  const std::weak_ptr<References> watch = table;
+  table.reset();
+  held.reset();
+  EXPECT_FALSE(watch.expired());
+  own.reset();
+  EXPECT_TRUE(watch.expired());
+}
+
+}  // namespace
+}  // namespace holdfast::test

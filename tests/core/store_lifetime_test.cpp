@@ -1,0 +1,181 @@
+// How long objects live, in one process: handles, names, tokens, and room that is made.
+#include "tests/core/store_fixture.h"
+
+namespace holdfast::test {
+namespace {
+
+class StoreLifetimeTest : public StoreTest {
+ protected:
+  static Store open_with(Collect collect, Duration token_lifetime = 60s) {
+    StoreOptions options = small_options();
+    options.lifetime.collect = collect;
+    options.lifetime.token_lifetime = token_lifetime;
+    return open(options);
+  }
+  static bool becomes_cached(Store& store, std::uint64_t objects) {
+    return comes_true([&] { return store.stats().cached == objects; });
+  }
+};
+
+TEST_F(StoreLifetimeTest, WhatNothingKeepsStaysAsCacheAndCanBeHeldAgain) {
+  Store store = open_with(Collect::lazy);
+  ObjectRef ref = put(store, 1000, 1);
+  ObjectRef copy = ref;
+  ref = ObjectRef();
+  EXPECT_TRUE(good(store.get(copy, 0s)));
+  const ObjectId id = copy.id();
+  const std::string token = copy.token();
+  copy = ObjectRef();
+  EXPECT_EQ(store.stats().objects, 1U);
+  EXPECT_EQ(store.stats().cached, 0U) << "its token keeps it";
+  const auto again = store.redeem(token);
+  ASSERT_TRUE(good(again));
+  EXPECT_EQ(again->id(), id);
+  EXPECT_TRUE(is_pattern(store.get(*again, 0s).value().bytes(), 1));
+}
+
+TEST_F(StoreLifetimeTest, CachedObjectsMakeRoomOldestFirst) {
+  Store store = open_with(Collect::lazy);
+  constexpr std::uint64_t kSize = 5_MiB;
+  std::vector<ObjectRef> refs;
+  auto ref = store.put(pattern(kSize, 0));
+  for (; ref; ref = store.put(pattern(kSize, refs.size()))) refs.push_back(*ref);
+  EXPECT_TRUE(fails(ref, Code::full)) << "all are kept";
+  ASSERT_GE(refs.size(), 10U);
+  EXPECT_EQ(store.stats().evictions, 0U);
+  const std::vector<std::size_t> order = {4, 0, 7};  // dropped in this order
+  for (std::uint64_t dropped = 0; dropped < order.size(); ++dropped) {
+    refs[order[dropped]] = ObjectRef();
+    EXPECT_TRUE(becomes_cached(store, dropped + 1));
+  }
+  // What is asked for, and a tenth of the arena: 11.4 MiB.
+  const auto more = store.put(pattern(kSize, 99));
+  ASSERT_TRUE(good(more));
+  EXPECT_EQ(store.stats().evictions, 3U);
+  EXPECT_EQ(store.stats().evicted_bytes, 3 * kSize);
+  for (std::size_t i = 0; i < refs.size(); ++i)
+    if (std::ranges::find(order, i) == order.end()) {
+      EXPECT_TRUE(is_pattern(store.get(refs[i], 0s).value().bytes(), i));
+    }
+}
+
+TEST_F(StoreLifetimeTest, APinnedObjectIsNotEvicted) {
+  Store store = open_with(Collect::lazy);
+  ObjectRef ref = put(store, 30_MiB, 1);
+  auto pin = store.get(ref, 0s);
+  ASSERT_TRUE(good(pin));
+  ref = ObjectRef();
+  EXPECT_TRUE(becomes_cached(store, 1));
+  EXPECT_TRUE(fails(store.put(pattern(40_MiB, 2)), Code::full));
+  EXPECT_TRUE(is_pattern(pin->bytes(), 1));
+  EXPECT_EQ(store.stats().evictions, 0U);
+  pin = fail(Code::invalid, "", "");
+  EXPECT_TRUE(good(store.put(pattern(40_MiB, 2))));
+  EXPECT_EQ(store.stats().evictions, 1U);
+}
+
+TEST_F(StoreLifetimeTest, EagerCollectionFreesAtOnce) {
+  Store store = open_with(Collect::eager);
+  const std::uint64_t used = store.stats().nodes.front().bytes_used;
+  {
+    const ObjectRef ref = put(store, 1_MiB, 1);
+    EXPECT_TRUE(good(store.get(ref, 0s)));
+  }
+  EXPECT_TRUE(comes_true([&] { return store.stats().objects == 0; }));
+  EXPECT_EQ(store.stats().collected, 1U);
+  EXPECT_TRUE(comes_true([&] { return store.stats().nodes.front().bytes_used == used; }));
+}
+
+TEST_F(StoreLifetimeTest, ANameKeepsItsObject) {
+  Store store = open_with(Collect::eager);
+  ASSERT_TRUE(good(store.put(name("kept"), pattern(100, 1))));
+  put(store, 100, 2);  // dropped at once
+  EXPECT_TRUE(comes_true([&] { return store.stats().collected == 1; }));
+  EXPECT_TRUE(is_pattern(store.get(name("kept"), 0s).value().bytes(), 1));
+  auto ref = store.lookup(name("kept"), 0s);
+  ASSERT_TRUE(good(ref));
+  ref = fail(Code::invalid, "", "");
+  EXPECT_TRUE(good(store.get(name("kept"), 0s)));
+  ASSERT_TRUE(good(store.erase(name("kept"), 0s)));
+  EXPECT_EQ(store.stats().objects, 0U);
+}
+
+TEST_F(StoreLifetimeTest, ATokenExpires) {
+  Store store = open_with(Collect::eager, 50ms);
+  std::string token;
+  {
+    const ObjectRef ref = put(store, 100, 1);
+    token = ref.token();
+    EXPECT_TRUE(comes_true([&] { return store.stats().held_elsewhere == 0; })) << "the token ends";
+    EXPECT_TRUE(good(store.get(ref, 0s))) << "the reference does not";
+    EXPECT_TRUE(fails(store.redeem(token), Code::expired, "HOLDFAST_TOKEN_LIFETIME"));
+  }
+  EXPECT_TRUE(comes_true([&] { return store.stats().objects == 0; }));
+  EXPECT_TRUE(fails(store.redeem(token), Code::expired));
+}
+
+TEST_F(StoreLifetimeTest, ATokenAloneKeepsTheObjectAndCanBeRedeemedOften) {
+  Store store = open_with(Collect::eager);
+  const std::string token = put(store, 100, 1).token();
+  for (int i = 0; i < 3; ++i) {
+    const auto ref = store.redeem(token);
+    ASSERT_TRUE(good(ref));
+    EXPECT_TRUE(is_pattern(store.get(*ref, 0s).value().bytes(), 1));
+  }
+  EXPECT_EQ(store.stats().collected, 0U);
+  ASSERT_TRUE(good(store.erase(store.redeem(token).value(), 0s)));
+  EXPECT_TRUE(fails(store.redeem(token), Code::not_found)) << "erased, not expired";
+}
+
+TEST_F(StoreLifetimeTest, APromisedObjectIsKeptByItsReferences) {
+  Store store = open_with(Collect::eager);
+  auto draft = store.draft(100);
+  ASSERT_TRUE(good(draft));
+  ObjectRef promised = draft->ref().value();
+  std::string token = draft->ref().value().token();
+  const auto redeemed = store.redeem(token);
+  ASSERT_TRUE(good(redeemed));
+  ASSERT_TRUE(good(std::move(*draft).seal()));
+  promised = ObjectRef();
+  EXPECT_TRUE(good(store.get(*redeemed, 0s)));
+  EXPECT_EQ(store.stats().collected, 0U);
+  auto broken = store.draft(100);
+  ASSERT_TRUE(good(broken));
+  token = broken->ref().value().token();
+  broken = fail(Code::invalid, "", "");
+  EXPECT_TRUE(fails(store.redeem(token), Code::not_found));
+}
+
+TEST_F(StoreLifetimeTest, ReferencesMayOutliveTheStore) {
+  std::optional<Store> store = open_with(Collect::eager);
+  const ObjectRef ref = put(*store, 100, 1);
+  const ObjectRef copy = ref;
+  store.reset();
+  EXPECT_FALSE(ref.is_ready());
+  EXPECT_EQ(ref.token(), "");
+  EXPECT_EQ(copy, ref);
+}
+
+TEST_F(StoreLifetimeTest, ManyThreadsCopyingAndDroppingLoseNothing) {
+  Store store = open_with(Collect::eager);
+  const ObjectRef shared = put(store, 100, 1);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 500; ++i) {
+        const ObjectRef copy = shared;
+        const ObjectRef own = put(store, 100, static_cast<std::uint64_t>(t));
+        const auto again = store.redeem(own.token());
+        ASSERT_TRUE(good(again));
+        ASSERT_TRUE(good(store.get(*again, 0s)));
+        ASSERT_TRUE(good(store.get(copy, 0s)));
+        ASSERT_TRUE(good(store.erase(own, 0s)));
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(good(store.get(shared, 0s)));
+  EXPECT_EQ(store.stats().objects, 1U);
+}
+
+}  // namespace
+}  // namespace holdfast::test
