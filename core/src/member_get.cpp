@@ -11,6 +11,9 @@
 namespace holdfast {
 namespace {
 
+// How long a look at a catalogue may take that is not to wait for anything.
+constexpr Duration kLookTimeout = std::chrono::seconds(1);
+
 std::uint64_t bytes_expected(const Target& target, const std::optional<ByteRange>& range) {
   if (range) return range->bytes;
   const Entry* const entry = std::get_if<Entry>(&target);
@@ -150,7 +153,7 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
 }
 
 bool Member::is_ready(const Entry& entry) {
-  const auto there = contains(entry, std::chrono::seconds(1));
+  const auto there = contains(entry, kLookTimeout);
   return there && *there;
 }
 
@@ -173,26 +176,32 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   if (count > entries.size())
     return fail(Code::invalid, "Store::wait",
                 fmt::format("cannot wait for {} of {} references", count, entries.size()));
-  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  // Without time to wait, each is looked up once: a read of its owner's catalogue, and no message.
+  const bool waits = timeout > Duration::zero();
+  const Deadline deadline = Deadline::after(job_.clock, waits ? timeout : kLookTimeout);
   HOLDFAST_TRY(Lane* const lane, lanes_->mine());
   // Shared with the protocols: reads of catalogues that are under way end after this returns.
   struct Progress {
     std::vector<bool> ready;
     std::size_t count = 0;
+    std::size_t looked_at = 0;
     Cancellation rest;
   };
   const auto progress = std::make_shared<Progress>();
   progress->ready.resize(entries.size());
   lane->run([&](Channel& channel) {
     for (std::size_t i = 0; i < entries.size(); ++i)
-      spawn(find_object(job_, channel, entries[i].owner, entries[i].id, {true, &progress->rest}, deadline),
-            [progress, i](const Result<Entry>& found) {
-              const bool pending = !found && found.error().code == Code::timed_out;
+      spawn(find_object(job_, channel, entries[i].owner, entries[i].id, {waits, &progress->rest}, deadline),
+            [progress, i, waits](const Result<Entry>& found) {
+              const bool pending = !found && (found.error().code == Code::timed_out ||
+                                              (!waits && found.error().code == Code::not_found));
+              ++progress->looked_at;
               progress->ready[i] = !pending;
               progress->count += pending ? 0 : 1;
             });
   });
-  lane->drive([&] { return progress->count >= count; }, deadline, spin_for(0));
+  lane->drive([&] { return progress->count >= count || progress->looked_at == entries.size(); }, deadline,
+              spin_for(0));
   WaitResult result;
   lane->run([&](Channel&) {
     for (std::size_t i = 0; i < entries.size(); ++i)

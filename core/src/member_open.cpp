@@ -43,9 +43,18 @@ CatalogueGeometry geometry_for(const StoreOptions& options) {
   return CatalogueGeometry::for_entries(entries);
 }
 
-void report_arena(const numa::Arena& arena) {
-  for (const numa::SegmentReport& segment : arena.report())
-    log(segment.note.empty() ? LogLevel::debug : LogLevel::info,
+/// What was not got as it was asked for, or as it should be, is never silent: the first member of each host
+/// says it.
+void report_fallbacks(const Job& job) {
+  const MemberId self = job.peers->self();
+  bool first = true;
+  for (std::uint32_t rank = 0; rank < self.value; ++rank) first = first && !job.peers->shares_host({rank});
+  const LogLevel loud = first ? LogLevel::warning : LogLevel::info;
+  if (!job.fabric_info.rdma && job.options.provider.empty() && job.peers->size() > 1)
+    log(loud, fmt::format("other hosts are reached over TCP by {} on {}: {}; `holdfast doctor` tells more",
+                          job.fabric_info.provider, job.fabric_info.domain, job.fabric_info.reason));
+  for (const numa::SegmentReport& segment : job.memory->arena().report())
+    log(segment.note.empty() ? LogLevel::debug : loud,
         fmt::format("node {}: {} on {} pages{}{}{}", segment.asked.value, format_bytes(segment.bytes),
                     to_string(segment.pages), segment.bound ? "" : ", not bound to the node",
                     segment.note.empty() ? "" : ": ", segment.note));
@@ -88,7 +97,6 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
   HOLDFAST_TRY(job_.memory,
                LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
-  report_arena(job_.memory->arena());
   const CatalogueGeometry geometry = geometry_for(job_.options);
   HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
   HOLDFAST_TRY(job_.neighbours, Neighbours::start({identity.job, MemberId{identity.rank}, incarnation},
@@ -162,6 +170,7 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
                                     std::move(regions)));
   agent_->help(lanes_.get());
   job_.memory->start_prefault();  // last: what the libraries above map would wait for it
+  report_fallbacks(job_);
   log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job,
                                   identity.rank, identity.size, identity.launcher, job_.fabric_info.provider,
                                   job_.fabric_info.domain, job_.fabric_info.reason));

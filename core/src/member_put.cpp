@@ -12,9 +12,6 @@
 namespace holdfast {
 namespace {
 
-// How long a put that timed out tries to take back what the name's home may have heard of it.
-constexpr Duration kUndoTimeout = std::chrono::milliseconds(500);
-
 Result<BlockLayout> layout_for(std::uint64_t size, const PutOptions& options) {
   constexpr std::uint32_t kLeastAlignment = 64, kMostAlignment = 2 * 1024 * 1024;
   if (!std::has_single_bit(options.alignment) || options.alignment < kLeastAlignment ||
@@ -114,10 +111,10 @@ Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {
   });
   if (published) return {};
   if (published.error().code == Code::timed_out) {
-    // The home may have entered it after all; it must not point to an object that is gone.
-    (void)run<Entry>(0, [&](Channel& channel, auto done) {
-      spawn(unpublish_name(job_, channel, name, entry.id, Deadline::after(job_.clock, kUndoTimeout)), done);
-    });
+    // The home may have entered it after all; it must not point to an object that is gone. Behind the request
+    // on the same way, so it cannot be overtaken by it.
+    if (auto lane = lanes_->mine())
+      (*lane)->run([&](Channel& channel) { unpublish_unheard(job_, channel, name, entry.id); });
   }
   return tl::unexpected(published.error());
 }

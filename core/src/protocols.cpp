@@ -206,6 +206,14 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   co_return entry;
 }
 
+void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id) {
+  WireWriter body;
+  put_key(body, name);
+  body.put(id.high);
+  body.put(id.low);
+  channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
+}
+
 Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline) {
   job.counters.add(Count::reference_messages);
   WireWriter body;

@@ -48,6 +48,9 @@ Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Dea
 /// owner_lost.
 Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline);
 
+/// The same without waiting for an answer.
+void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id);
+
 /// Asks the owner to count this process among the holders of an object. A hold that got no answer in time is
 /// taken back. Errors: not_found, expired, timed_out, owner_lost.
 Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline);

@@ -104,7 +104,8 @@ Result<Entry> Member::entry_of(const ObjectRef& ref, std::string_view operation)
 
 std::string Member::token_of(const ObjectRef& ref) {
   const bool own = ref.owner_ == job_.peers->self();
-  const TokenId token = own ? job_.holdings->make_token(ref.id_) : job_.references->make_token(ref.reference_);
+  const TokenId token =
+      own ? job_.holdings->make_token(ref.id_) : job_.references->make_token(ref.reference_);
   if (own) job_.references->nudge();  // that it will end
   WireWriter out;
   out.put(job_hash(job_.name));

@@ -294,6 +294,10 @@ const Scenario kMany("many", [](Line&) {
     ASSERT_EQ(refs.size(), kObjects + 1);
     ASSERT_TRUE(good(store.barrier(kLong)));  // the owner's own references are gone, or will be
     ASSERT_TRUE(good(store.erase(refs[77], kLong)));
+    const auto looked = store.wait(refs, kObjects + 1, 0s);
+    ASSERT_TRUE(good(looked));
+    EXPECT_EQ(looked->ready.size(), kObjects) << "a look needs no time";
+    EXPECT_EQ(looked->pending, std::vector<std::size_t>{77});
     std::reverse(refs.begin(), refs.end());
     refs.push_back(refs[5]);
     const std::uint64_t reads = store.stats().remote_reads;
