@@ -13,7 +13,7 @@
 #include <fstream>
 
 #include "holdfast/base/file.h"
-#include "numa/src/system_files.h"
+#include "holdfast/numa/system_files.h"
 
 namespace holdfast::cli {
 namespace {

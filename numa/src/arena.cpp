@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "holdfast/base/check.h"
+#include "holdfast/numa/system_files.h"
 #include "placement.h"
 #include "prefault.h"
 #include "segment_memory.h"
-#include "system_files.h"
 
 namespace holdfast::numa {
 namespace {

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "holdfast/numa/system_files.h"
 #include "holdfast/numa/topology.h"
-#include "system_files.h"
 
 namespace holdfast::numa {
 

@@ -14,8 +14,8 @@
 
 #include "forbidden.h"
 #include "holdfast/base/units.h"
+#include "holdfast/numa/system_files.h"
 #include "holdfast/numa/topology.h"
-#include "numa/src/system_files.h"
 
 namespace holdfast::numa {
 namespace {

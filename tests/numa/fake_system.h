@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "numa/src/system_files.h"
+#include "holdfast/numa/system_files.h"
 
 namespace holdfast::numa {
 
