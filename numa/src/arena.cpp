@@ -189,6 +189,11 @@ void Arena::start_prefault() {
                                                SystemFiles());
 }
 
+void Arena::stop_prefault() {
+  impl_->to_prefault.clear();
+  if (impl_->prefault) impl_->prefault->stop();
+}
+
 void Arena::wait_prefaulted() const {
   if (impl_->prefault) impl_->prefault->wait();
 }

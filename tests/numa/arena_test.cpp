@@ -242,6 +242,32 @@ TEST(Arena, may_be_destroyed_while_it_prefaults) {
   }
 }
 
+TEST(Arena, stops_prefaulting_for_good) {
+  ArenaOptions options = small_arena(1_GiB);
+  options.prefault = ArenaOptions::Prefault::background;
+  const auto arena = Arena::create(this_machine(), options);
+  ASSERT_TRUE(arena);
+  const auto prefaulted = [&] {
+    std::uint64_t bytes = 0;
+    for (const SegmentReport& report : (*arena)->report()) bytes += report.bytes_prefaulted;
+    return bytes;
+  };
+  (*arena)->start_prefault();
+  (*arena)->stop_prefault();
+  const std::uint64_t before = prefaulted();
+  (*arena)->stop_prefault();
+  (*arena)->start_prefault();
+  (*arena)->wait_prefaulted();
+  EXPECT_EQ(prefaulted(), before);
+
+  const auto never = Arena::create(this_machine(), options);
+  ASSERT_TRUE(never);
+  (*never)->stop_prefault();
+  (*never)->start_prefault();
+  (*never)->wait_prefaulted();
+  EXPECT_EQ((*never)->report().front().bytes_prefaulted, 0U);
+}
+
 TEST(Arena, reports_to_any_thread_while_it_prefaults) {
   ArenaOptions options = small_arena(64_MiB);
   options.prefault = ArenaOptions::Prefault::background;
