@@ -1,4 +1,4 @@
-// Who may attach to a member's memory.
+// Who may attach to a member's memory, and what is said of one that does not answer.
 #include "src/neighbours.h"
 
 #include <fmt/format.h>
@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -22,6 +23,9 @@
 
 namespace holdfast {
 namespace {
+
+using namespace std::chrono_literals;
+using test::fails;
 
 constexpr uid_t kNobody = 65534;
 
@@ -133,6 +137,20 @@ TEST_F(NeighboursTest, RefusesAProcessOfAnotherUser) {
   const auto member = start();
   ASSERT_TRUE(test::good(member));
   EXPECT_EQ(other.says(), Answer::refusal);
+}
+
+TEST_F(NeighboursTest, NamesAMemberThatDoesNotAnswer) {
+  const auto member = start();
+  ASSERT_TRUE(test::good(member));
+  Card card;
+  card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
+  card.pid = 4242;
+  const File silent(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const Address address(card.host_socket);
+  ASSERT_EQ(bind(silent.get(), address.get(), address.length), 0);
+  ASSERT_EQ(listen(silent.get(), 1), 0);
+  const auto view = (*member)->attach(MemberId{7}, card, Deadline::after(real_clock(), 1ms));
+  EXPECT_TRUE(fails(view, Code::timed_out, "rank 7 (pid 4242)"));
 }
 
 }  // namespace
