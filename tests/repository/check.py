@@ -76,7 +76,10 @@ PLANTED = {
         {"base/src/environment.cpp": "int nothing;\n"},
     ],
     "one_environment": [{"core/src/b.cpp": 'const char* v = std::getenv("HOLDFAST_LOG");\n'}],
-    "lengths": [{"core/src/b.cpp": "int x;\n" * 501}],
+    "lengths": [
+        {"core/src/b.cpp": "int x;\n" * 501},
+        {"examples/hello.cpp": "int x;\n" * 23},
+    ],
     "formatting": [{"core/src/b.cpp": "int   x ;\n"}],
 }
 

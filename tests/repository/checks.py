@@ -22,6 +22,8 @@ OWNED_HEADERS = [
 LONGEST_FILE = 500
 # Files that may be longer, each with its reason.
 LONG_FILES = {}
+# Files that have to be shorter.
+SHORT_FILES = {"examples/hello.cpp": 22}  # the first thing that is read: a program of about twenty lines
 
 CODE = {".cpp", ".h", ".c", ".hpp"}
 NOT_OURS = {".git", "build", ".cache", ".venv", "__pycache__", "node_modules"}
@@ -201,6 +203,8 @@ def lengths(root):
     found = []
     for path, name in files(root, CODE | {".py", ".sh"}):
         count = sum(1 for _ in lines(path))
+        if count > SHORT_FILES.get(name, count):
+            found.append(f"{name}: {count} lines; this one has at most {SHORT_FILES[name]}")
         if count > LONGEST_FILE and name not in LONG_FILES:
             found.append(f"{name}: {count} lines; split it (at most {LONGEST_FILE}), or give the reason in LONG_FILES")
     return found
