@@ -37,6 +37,7 @@ PLANTED = {
         {"numa/include/holdfast/numa/b.h": '#include "core/src/block.h"\n'},
         {"base/src/b.cpp": '#include "' + UP * 2 + 'core/include/holdfast/version.h"\n'},
         {"tests/core/b.cpp": '#include "' + UP + 'core/a.h"\n'},
+        {"tests/core/b.cpp": '#include "/usr/include/hwloc.h"\n'},
         {"base/src/b.cpp": '/* because */ #include "holdfast/store.h"\n'},
         {"base/src/b.cpp": '#include /* because */ "holdfast/store.h"\n'},
         {"base/src/b.cpp": '# \\\n include \\\n "holdfast/store.h"\n'},

@@ -86,7 +86,7 @@ def is_text(path):
 def includes(path):
     """Each include of a C++ file: its line, what it names (None where that is a macro), whether it stands in quotes."""
     def blank(match):
-        """Comments and raw strings go; lines are still counted ("\v": one that does not end a directive)."""
+        # Comments and raw strings go; lines are still counted, "\v" standing for one that ends no directive.
         if match[0].startswith("/"):
             return " " + "".join(c for c in match[0] if c in "\n\v")
         return '""' + "\v" * match[0].count("\n") if match[0].startswith("R") else match[0]
@@ -103,7 +103,8 @@ def private_of(root, name, include, quoted):
     first = include.split("/")[0]
     if first in FLOORS and "/" in include:
         return first if first != own else None
-    if quoted and any((folder / include).is_file() for folder in ((root / name).parent, root / own, root / own / "include")):
+    beside = ((root / name).parent, root / own, root / own / "include")
+    if quoted and any((folder / include).is_file() for folder in beside):
         return None
     for floor in FLOORS:
         if floor != own and (root / floor).is_dir():
@@ -120,7 +121,7 @@ def floors(root):
         for number, include, quoted in includes(path):
             if include is None:
                 found.append(f"{name}:{number}: includes a macro; name the header")
-            elif ".." in include.split("/"):
+            elif ".." in include.split("/") or include.startswith("/"):
                 found.append(f"{name}:{number}: includes {include}; name it from an include path, without ..")
             elif floor in FLOORS:
                 parts = include.split("/")
