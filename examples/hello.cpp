@@ -2,19 +2,16 @@
 #include <holdfast/holdfast.h>
 
 #include <cstdio>
-#include <string>
 
 using namespace holdfast;
 using namespace std::chrono_literals;
 
 Status run() {
   HOLDFAST_TRY(Store store, Store::open());
-  const auto left = (store.rank() + store.size() - 1) % store.size();
-  const std::string text = "hello from rank " + std::to_string(store.rank());
-  HOLDFAST_DO(store.put(name("greeting", store.rank()), std::as_bytes(std::span(text))));
-  HOLDFAST_TRY(const Pin pin, store.get(name("greeting", left), 10s));
-  const auto heard = pin.as<char>();
-  std::printf("rank %u heard: %.*s\n", store.rank(), static_cast<int>(heard.size()), heard.data());
+  const auto me = store.rank(), left = (me + store.size() - 1) % store.size();
+  HOLDFAST_DO(store.put(name("greeting", me), std::as_bytes(std::span(&me, 1))));
+  HOLDFAST_TRY(const Pin greeting, store.get(name("greeting", left), 10s));
+  std::printf("rank %u heard: hello from rank %u\n", me, greeting.as<std::uint32_t>()[0]);
   return store.barrier(10s);  // nobody leaves while others still read
 }
 

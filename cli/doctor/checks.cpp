@@ -24,6 +24,25 @@ Finding check_environment(const Machine& machine) {
           "correct or unset the variable; holdfast --help lists all"};
 }
 
+Finding check_log_level(const Machine& machine) {
+  if (machine.log_level) return {"log level", Health::ok, "HOLDFAST_LOG is unset or can be read", ""};
+  return {"log level", Health::problem, "HOLDFAST_LOG: " + machine.log_level.error().detail,
+          "export HOLDFAST_LOG=warning    # or unset it"};
+}
+
+Finding check_launcher(const Machine& machine) {
+  constexpr const char* kName = "launcher";
+  if (!machine.launch_unasked.empty()) return {kName, Health::ok, "not asked: " + machine.launch_unasked, ""};
+  if (!machine.launch)
+    return {kName, Health::problem, machine.launch.error().message(),
+            "unset HOLDFAST_LAUNCHER HOLDFAST_RENDEZVOUS HOLDFAST_RANK HOLDFAST_SIZE HOLDFAST_JOB    # "
+            "holdfast-run and others set what they need"};
+  return {
+      kName, Health::ok,
+      fmt::format("{}: rank {} of {}", machine.launch->launcher, machine.launch->rank, machine.launch->size),
+      ""};
+}
+
 Finding check_providers(const Machine& machine) {
   constexpr const char* kName = "provider";
   constexpr const char* kInstall =
@@ -161,13 +180,25 @@ Finding check_clock(const Machine& machine) {
           "available_clocksource beside it lists tsc"};
 }
 
+/// The proof of all the others, and what finds what they know nothing of.
+Finding check_store(const Machine& machine) {
+  constexpr const char* kName = "store";
+  if (machine.opened) return {kName, Health::ok, "opens", ""};
+  std::string fix = "mend the problems above; where there is none, the message is all that is known";
+  if (!machine.variables.empty())
+    fix = fmt::format("change or unset one of {}    # holdfast --help tells what each takes",
+                      fmt::join(machine.variables, " "));
+  return {kName, Health::problem, "does not open: " + machine.opened.error().message(), std::move(fix)};
+}
+
 }  // namespace
 
 std::vector<Finding> check_machine(const Machine& machine) {
-  return {check_environment(machine),   check_providers(machine),  check_memory(machine),
-          check_memfd(machine),         check_huge_pages(machine), check_transparent(machine),
-          check_locked_memory(machine), check_shm(machine),        check_clock(machine),
-          check_io_uring(machine),      check_ptrace(machine)};
+  return {check_environment(machine), check_log_level(machine),   check_launcher(machine),
+          check_providers(machine),   check_memory(machine),      check_memfd(machine),
+          check_huge_pages(machine),  check_transparent(machine), check_locked_memory(machine),
+          check_shm(machine),         check_clock(machine),       check_io_uring(machine),
+          check_ptrace(machine),      check_store(machine)};
 }
 
 Health worst(const std::vector<Finding>& findings) {

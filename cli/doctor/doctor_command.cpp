@@ -49,8 +49,8 @@ std::string doctor_json(const Machine& machine, const std::vector<Finding>& find
 }
 
 void add_doctor_command(CLI::App& app, int& exit_code) {
-  auto* const command =
-      app.add_subcommand("doctor", "Checks this machine; returns 1 where a store would not open, else 0");
+  auto* const command = app.add_subcommand(
+      "doctor", "Checks this machine and opens a store alone; returns 1 where it would not open, else 0");
   const auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print JSON");
   command->callback([json, &exit_code] {

@@ -10,10 +10,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fstream>
 
+#include "holdfast/base/environment.h"
 #include "holdfast/base/file.h"
-#include "numa/src/system_files.h"
+#include "holdfast/base/log.h"
+#include "holdfast/numa/system_files.h"
+#include "holdfast/store.h"
 
 namespace holdfast::cli {
 namespace {
@@ -70,11 +74,68 @@ std::uint64_t locked_memory_limit() {
   return limit.rlim_cur;
 }
 
+constexpr std::array kOfTheJob = {Variable::rendezvous, Variable::rank, Variable::size, Variable::job};
+
+bool is_set(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): there is one thread
+  return value != nullptr && *value != '\0';
+}
+
+/// Whether Launch::find would speak with the launcher of a job that this process is a rank of. A rank may do
+/// so once; the job's own program needs it.
+bool would_disturb_a_job(const Environment& environment) {
+  if (const auto forced = environment.get(Variable::launcher)) {
+    if (*forced != "pmix" && *forced != "pmi1") return false;
+  } else if (std::ranges::any_of(kOfTheJob, [&](Variable v) { return environment.get(v).has_value(); })) {
+    return false;
+  }
+  return (is_set("PMIX_NAMESPACE") && is_set("PMIX_RANK")) || is_set("PMI_FD");
+}
+
+/// What Store::open makes of the environment beside its options.
+void look_at_environment(Machine& machine) {
+  const auto environment = Environment::read();
+  if (!environment) {
+    machine.launch_unasked = "the environment cannot be read";
+    return;
+  }
+  for (const VariableInfo& variable : known_variables())
+    if (const auto value = environment->get(variable.variable))
+      machine.variables.push_back(std::string(variable.name) + "=" + std::string(*value));
+  if (const auto level = environment->get(Variable::log)) {
+    const auto parsed = parse_log_level(*level);
+    if (!parsed) machine.log_level = tl::unexpected(parsed.error());
+  }
+  if (would_disturb_a_job(*environment)) {
+    machine.launch_unasked = "this is a rank of a job, and its launcher answers each rank once";
+    return;
+  }
+  const auto launch = fabric::Launch::find(*environment);
+  if (launch)
+    machine.launch = (*launch)->identity();
+  else
+    machine.launch = tl::unexpected(launch.error());
+}
+
+/// Opens what the environment asks for, with nobody else. After look_at_environment(): it forgets the job.
+Status open_alone(const Result<StoreOptions>& configured) {
+  if (!configured) return tl::unexpected(configured.error());
+  for (const VariableInfo& variable : known_variables())
+    if (std::ranges::find(kOfTheJob, variable.variable) != kOfTheJob.end())
+      ::unsetenv(std::string(variable.name).c_str());  // NOLINT(concurrency-mt-unsafe): there is one thread
+  ::setenv("HOLDFAST_LAUNCHER", "alone", 1);           // NOLINT(concurrency-mt-unsafe): there is one thread
+  StoreOptions options = *configured;
+  options.arena.prefault = numa::ArenaOptions::Prefault::none;
+  HOLDFAST_TRY(Store store, Store::open(options));
+  return store.close();
+}
+
 }  // namespace
 
 Machine look_at_machine() {
   Machine machine;
   machine.options = StoreOptions::from_environment();
+  look_at_environment(machine);
   const numa::SystemFiles files;
   if (const auto topology = numa::Topology::discover()) {
     machine.nodes = topology->nodes();
@@ -96,6 +157,7 @@ Machine look_at_machine() {
   if (const std::string scope = first_word("/proc/sys/kernel/yama/ptrace_scope"); !scope.empty())
     machine.ptrace_scope = std::atoi(scope.c_str());
   machine.clock_source = first_word("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+  machine.opened = open_alone(machine.options);
   return machine;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "holdfast/base/result.h"
+#include "holdfast/fabric/launch.h"
 #include "holdfast/fabric/ofi.h"
 #include "holdfast/numa/topology.h"
 #include "holdfast/options.h"
@@ -15,6 +16,11 @@ namespace holdfast::cli {
 
 struct Machine {
   Result<StoreOptions> options = StoreOptions{};  ///< what a store would be opened with here
+  std::vector<std::string> variables;  ///< the HOLDFAST_ variables that are set, as "HOLDFAST_NODES=0"
+  Status log_level = {};               ///< whether HOLDFAST_LOG can be read
+  Result<fabric::Identity> launch = fabric::Identity{.launcher = "alone"};  ///< which rank this would be
+  std::string launch_unasked;                                               ///< why nobody was asked for it
+
   std::vector<numa::Node> nodes;
   std::vector<numa::Nic> nics;
   bool transparent_memfd = false;  ///< the kernel backs memfds with transparent huge pages
@@ -32,9 +38,13 @@ struct Machine {
   int io_uring_error = 0;           ///< errno of io_uring_setup; 0: permitted
   std::optional<int> ptrace_scope;  ///< nothing: the kernel has no Yama
   std::string clock_source;         ///< "tsc"; empty: unknown
+
+  Status opened = {};  ///< what came of opening a store alone with `options`, or why they cannot be read
 };
 
-/// This machine, now. Loads every provider of libfabric (0.2 s).
+/// This machine, now. Loads every provider of libfabric (0.2 s), and opens a store of this process alone with
+/// the options of the environment, but touches none of its memory. For one thread, once in a process:
+/// afterwards its environment names no job.
 Machine look_at_machine();
 
 }  // namespace holdfast::cli

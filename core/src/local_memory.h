@@ -36,6 +36,7 @@ class LocalMemory {
 
   const numa::Arena& arena() const noexcept { return *arena_; }
   void start_prefault() { arena_->start_prefault(); }  ///< see numa::Arena
+  void stop_prefault() { arena_->stop_prefault(); }    ///< likewise
   Ledger& ledger() noexcept { return ledger_; }
   numa::AllocatorStats allocator_stats(std::size_t segment) const { return allocators_[segment]->stats(); }
 

@@ -180,6 +180,7 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
 Status Member::close() {
   if (closed_.exchange(true, std::memory_order_acq_rel))
     return fail(Code::invalid, "Store::close", "the store is closed already");
+  if (job_.memory) job_.memory->stop_prefault();  // first: what is unmapped below would wait for it
   // From the top down: what waits on lanes ends first; then nobody serves; then neighbours see the hang-up.
   if (agent_) agent_->help(nullptr);
   lanes_.reset();

@@ -172,7 +172,10 @@ Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
       std::min<Duration>(deadline.left(real_clock()), std::chrono::hours(1)));
   if (poll(&waited, 1, static_cast<int>(left.count())) == 0)
-    return fail(Code::timed_out, kOperation, "a member on this host did not answer before the deadline");
+    return fail(
+        Code::timed_out, kOperation,
+        fmt::format("rank {} (pid {}) on this host did not answer before the deadline; is it stopped?",
+                    rank.value, card.pid));
   HOLDFAST_TRY(DescriptorMessage answer, receive_descriptors(socket));
   WireReader in(answer.bytes);
   if (in.get<std::uint64_t>() != kHelloMagic)

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "holdfast/base/check.h"
+#include "holdfast/numa/system_files.h"
 #include "placement.h"
 #include "prefault.h"
 #include "segment_memory.h"
-#include "system_files.h"
 
 namespace holdfast::numa {
 namespace {
@@ -187,6 +187,11 @@ void Arena::start_prefault() {
   if (impl_->to_prefault.empty()) return;
   impl_->prefault = std::make_unique<Prefault>(std::exchange(impl_->to_prefault, {}), impl_->how_to_prefault,
                                                SystemFiles());
+}
+
+void Arena::stop_prefault() {
+  impl_->to_prefault.clear();
+  if (impl_->prefault) impl_->prefault->stop();
 }
 
 void Arena::wait_prefaulted() const {

@@ -66,9 +66,10 @@ void keep_thread_on(const std::vector<std::uint32_t>& cpus) {
 }
 
 void lower_thread_priority() noexcept {
-  constexpr int kLowest = 19;
+  constexpr int kNice = 10;
   // Linux keeps the nice value a thread, whatever POSIX says; 0 with PRIO_PROCESS is the calling one.
-  ::setpriority(PRIO_PROCESS, 0, kLowest);
+  // A process that is nicer already stays so.
+  ::setpriority(PRIO_PROCESS, 0, std::max(kNice, ::getpriority(PRIO_PROCESS, 0)));
 }
 
 }  // namespace holdfast::numa

@@ -27,7 +27,8 @@ std::uint64_t pages_elsewhere(std::span<const std::byte> range, std::uint64_t pa
 /// none. So a thread never leaves the cores its launcher gave to the process.
 void keep_thread_on(const std::vector<std::uint32_t>& cpus);
 
-/// Lets every other thread go first. Only the calling thread is changed.
+/// Lets other threads go first, but not so far that one that waits for a lock of this thread's waits long:
+/// nice 10, a tenth of an ordinary thread's share. Only the calling thread is changed.
 void lower_thread_priority() noexcept;
 
 }  // namespace holdfast::numa

@@ -20,8 +20,9 @@ namespace holdfast::numa {
 namespace {
 
 // A thread looks at stopping_ and at free memory between pieces, and the process's mmap and munmap wait for
-// the piece in hand: small enough for a wait of about a millisecond, large enough that the look costs little.
-constexpr std::uint64_t kPiece = 2_MiB;
+// the piece in hand, whatever keeps this thread from its core: small enough that the wait stays well below a
+// millisecond of work, large enough that the look costs little. Larger pages are their own piece.
+constexpr std::uint64_t kPiece = 512_KiB;
 
 /// The atomic "or" keeps what the owner writes to the same bytes meanwhile, whatever the width of its
 /// stores. ThreadSanitizer cannot know that they do not conflict.
@@ -54,9 +55,10 @@ Prefault::Prefault(std::vector<PrefaultPart> parts, const PrefaultOptions& optio
   }
 }
 
-Prefault::~Prefault() {
-  stopping_.store(true, std::memory_order_relaxed);
+void Prefault::stop() {
+  ask_to_stop();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 std::uint64_t Prefault::bytes_done(std::size_t part) const noexcept {

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "holdfast/numa/system_files.h"
 #include "holdfast/numa/topology.h"
-#include "system_files.h"
 
 namespace holdfast::numa {
 
@@ -46,13 +46,18 @@ struct PrefaultOptions {
 class Prefault {
  public:
   Prefault(std::vector<PrefaultPart> parts, const PrefaultOptions& options, SystemFiles system);
-  ~Prefault();  ///< stops within the time of one piece (some milliseconds) and joins
+  ~Prefault() { stop(); }
   Prefault(const Prefault&) = delete;
   Prefault& operator=(const Prefault&) = delete;
 
   std::uint64_t bytes_done(std::size_t part) const noexcept;
   std::string note(std::size_t part) const;  ///< why it stopped early; empty if it did not
   void wait() const;
+
+  /// The threads end with the piece they have in hand (512 KiB, or a page). Does not wait. Any thread.
+  void ask_to_stop() noexcept { stopping_.store(true, std::memory_order_relaxed); }
+  /// Asks and joins; what was done stays readable. Again: nothing. One thread at a time.
+  void stop();
 
  private:
   struct Progress {

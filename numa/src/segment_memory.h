@@ -6,8 +6,8 @@
 
 #include "holdfast/base/result.h"
 #include "holdfast/numa/arena.h"
+#include "holdfast/numa/system_files.h"
 #include "sealed_memory.h"
-#include "system_files.h"
 
 namespace holdfast::numa {
 

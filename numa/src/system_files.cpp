@@ -1,4 +1,4 @@
-#include "system_files.h"
+#include "holdfast/numa/system_files.h"
 
 #include <dirent.h>
 #include <fmt/format.h>

@@ -11,8 +11,8 @@
 #include <system_error>
 #include <vector>
 
+#include "holdfast/numa/system_files.h"
 #include "holdfast/numa/topology.h"
-#include "system_files.h"
 #include "topology_data.h"
 
 namespace holdfast::numa {

@@ -1,6 +1,7 @@
 // Opening, configuring, closing; what the counters say.
 #include <fcntl.h>
 
+#include "src/member.h"
 #include "tests/core/store_fixture.h"
 
 namespace holdfast::test {
@@ -69,6 +70,25 @@ TEST_F(StoreLifeTest, AClosedStoreAnswersInvalid) {
   EXPECT_TRUE(fails(draft->ref(), Code::invalid, "closed"));
   fill_pattern(draft->bytes(), 1);  // still this draft's memory
   EXPECT_TRUE(fails(std::move(*draft).seal(), Code::invalid, "closed"));
+}
+
+// What is unmapped while a store closes would wait for pages being touched; its memory may live on with pins.
+TEST_F(StoreLifeTest, ClosingEndsPrefaulting) {
+  StoreOptions options = small_options();
+  options.arena.bytes = 1_GiB;
+  options.arena.prefault = numa::ArenaOptions::Prefault::background;
+  const auto member = Member::open(options);
+  ASSERT_TRUE(good(member));
+  const auto prefaulted = [&] {
+    std::uint64_t bytes = 0;
+    for (const numa::SegmentReport& report : (*member)->job().memory->arena().report())
+      bytes += report.bytes_prefaulted;
+    return bytes;
+  };
+  ASSERT_TRUE(good((*member)->close()));
+  const std::uint64_t before = prefaulted();
+  (*member)->job().memory->arena().wait_prefaulted();
+  EXPECT_EQ(prefaulted(), before);
 }
 
 TEST_F(StoreLifeTest, AMovedFromStoreAnswersInvalidAndTheNewOneWorks) {

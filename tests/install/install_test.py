@@ -4,6 +4,7 @@ through find_package, through pkg-config, and by the commands."""
 
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -51,9 +52,26 @@ def check_files(prefix):
                  "share/doc/holdfast/docs/running.md"):
         expect((prefix / name).exists(), f"{name} was not installed")
     public = {path.relative_to(floor / "include").as_posix() for floor in pathlib.Path(SOURCE).iterdir()
-              if (floor / "include").is_dir() for path in (floor / "include").rglob("*.h")}
+              if (floor / "include").is_dir() for path in (floor / "include").rglob("*.h")
+              if path.parent.name != "sim"}  # the simulator is for this project's own tests
     installed = {path.relative_to(prefix / "include").as_posix() for path in (prefix / "include").rglob("*.h")}
     expect(installed == public, f"headers differ: {sorted(installed ^ public)}")
+
+
+def check_links(documents):
+    """What a document links to lies where the link says, among the documents."""
+    pages, links = 0, 0
+    for page in sorted(documents.rglob("*.md")):
+        pages += 1
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path = link.split("#")[0]
+            if not path or re.match(r"[a-z]+:", path):
+                continue
+            links += 1
+            target = (page.parent / path).resolve()
+            expect(target.exists() and target.is_relative_to(documents.resolve()),
+                   f"{page.relative_to(documents)} links to {link}, which was not installed")
+    expect(pages > 5 and links > 20, f"only {pages} documents with {links} links were found")
 
 
 def check_find_package(prefix, directory):
@@ -108,6 +126,7 @@ def main():
         run(CMAKE, "--install", build, "--prefix", directory / "first")
         prefix = (directory / "first").rename(directory / "moved")
         check_files(prefix)
+        check_links(prefix / "share/doc/holdfast")
         check_find_package(prefix, directory)
         check_pkg_config(prefix, directory)
         check_commands(prefix)

@@ -14,8 +14,8 @@
 
 #include "forbidden.h"
 #include "holdfast/base/units.h"
+#include "holdfast/numa/system_files.h"
 #include "holdfast/numa/topology.h"
-#include "numa/src/system_files.h"
 
 namespace holdfast::numa {
 namespace {
@@ -240,6 +240,32 @@ TEST(Arena, may_be_destroyed_while_it_prefaults) {
     (*arena)->start_prefault();
     *(*arena)->at(512_MiB) = std::byte{1};
   }
+}
+
+TEST(Arena, stops_prefaulting_for_good) {
+  ArenaOptions options = small_arena(1_GiB);
+  options.prefault = ArenaOptions::Prefault::background;
+  const auto arena = Arena::create(this_machine(), options);
+  ASSERT_TRUE(arena);
+  const auto prefaulted = [&] {
+    std::uint64_t bytes = 0;
+    for (const SegmentReport& report : (*arena)->report()) bytes += report.bytes_prefaulted;
+    return bytes;
+  };
+  (*arena)->start_prefault();
+  (*arena)->stop_prefault();
+  const std::uint64_t before = prefaulted();
+  (*arena)->stop_prefault();
+  (*arena)->start_prefault();
+  (*arena)->wait_prefaulted();
+  EXPECT_EQ(prefaulted(), before);
+
+  const auto never = Arena::create(this_machine(), options);
+  ASSERT_TRUE(never);
+  (*never)->stop_prefault();
+  (*never)->start_prefault();
+  (*never)->wait_prefaulted();
+  EXPECT_EQ((*never)->report().front().bytes_prefaulted, 0U);
 }
 
 TEST(Arena, reports_to_any_thread_while_it_prefaults) {

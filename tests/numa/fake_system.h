@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "numa/src/system_files.h"
+#include "holdfast/numa/system_files.h"
 
 namespace holdfast::numa {
 
@@ -31,6 +31,7 @@ class FakeSystem {
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << text;
   }
+  std::string path(std::string_view path) const { return root_ + std::string(path); }
   SystemFiles files() const { return SystemFiles(root_); }
 
  private:

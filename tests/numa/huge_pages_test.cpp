@@ -13,8 +13,8 @@
 #include "forbidden.h"
 #include "holdfast/base/units.h"
 #include "holdfast/numa/arena.h"
+#include "holdfast/numa/system_files.h"
 #include "numa/src/segment_memory.h"
-#include "numa/src/system_files.h"
 
 namespace holdfast::numa {
 namespace {

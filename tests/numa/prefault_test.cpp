@@ -1,14 +1,21 @@
 #include "numa/src/prefault.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "fake_system.h"
+#include "holdfast/base/file.h"
 #include "holdfast/base/units.h"
 #include "numa/src/sealed_memory.h"
 
@@ -39,6 +46,18 @@ std::uint64_t pages_present(const SealedMemory& memory) {
   EXPECT_EQ(::mincore(memory.mapping.base(), memory.mapping.bytes(), present.data()), 0);
   return static_cast<std::uint64_t>(
       std::count_if(present.begin(), present.end(), [](unsigned char page) { return (page & 1) != 0; }));
+}
+
+/// The nice values of this process's threads of that name.
+std::vector<int> nice_of_threads(std::string_view name) {
+  std::vector<int> found;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string its_name;
+    std::ifstream(task.path() / "comm") >> its_name;
+    if (its_name == name)
+      found.push_back(::getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoi(task.path().filename()))));
+  }
+  return found;
 }
 
 class PrefaultBy : public testing::TestWithParam<TouchMethod> {};
@@ -73,13 +92,44 @@ TEST_P(PrefaultBy, keeps_what_the_owner_writes_meanwhile) {
   }
 }
 
-TEST_P(PrefaultBy, ends_early_when_destroyed) {
-  const SealedMemory memory = make_memory(1_GiB);
-  for (int i = 0; i < 5; ++i) {
-    PrefaultOptions options;
-    options.method = GetParam();
-    const Prefault prefault({part_of(memory)}, options, SystemFiles());
+// The kernel's file that is read before each piece is a pipe here, so that the thread waits for this test: it
+// is told to stop while it looks before the third of 128 pieces.
+TEST_P(PrefaultBy, ends_with_the_piece_in_hand_when_it_is_stopped) {
+  constexpr std::string_view kPlenty = "MemTotal: 8388608 kB\nMemAvailable: 8388608 kB\n";
+  constexpr std::uint64_t kPiece = 512_KiB;
+  const FakeSystem system;
+  system.write("/proc/meminfo", "");
+  const std::string looked_at = system.path("/proc/meminfo"), next = system.path("/next");
+  const auto wait_at_next_look = [&] {
+    ASSERT_EQ(::mkfifo(next.c_str(), 0600), 0);
+    ASSERT_EQ(::rename(next.c_str(), looked_at.c_str()), 0);
+  };
+  wait_at_next_look();
+  const SealedMemory memory = make_memory(64_MiB);
+  PrefaultOptions options;
+  options.method = GetParam();
+  options.threads_per_part = 1;
+  Prefault prefault({part_of(memory)}, options, system.files());
+  for (int piece = 0; piece < 3; ++piece) {
+    const File answer(::open(looked_at.c_str(), O_WRONLY | O_CLOEXEC));  // returns once the thread looks
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(prefault.bytes_done(0), static_cast<std::uint64_t>(piece) * kPiece);
+    EXPECT_EQ(nice_of_threads("hf-prefault"), std::vector{std::max(10, ::getpriority(PRIO_PROCESS, 0))});
+    if (piece < 2) {
+      wait_at_next_look();
+    } else {
+      // From here on nothing holds the thread but that it was asked.
+      system.write("/next", kPlenty);
+      ASSERT_EQ(::rename(next.c_str(), looked_at.c_str()), 0);
+      prefault.ask_to_stop();
+    }
+    ASSERT_EQ(::write(answer.get(), kPlenty.data(), kPlenty.size()), static_cast<ssize_t>(kPlenty.size()));
   }
+  prefault.stop();
+  EXPECT_EQ(prefault.bytes_done(0), 3 * kPiece);
+  EXPECT_EQ(pages_present(memory), 3 * kPiece / kPage);
+  prefault.stop();
+  prefault.wait();
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, PrefaultBy, testing::Values(TouchMethod::populate, TouchMethod::fetch_or),
@@ -92,7 +142,7 @@ TEST(Prefault, stops_before_memory_runs_short_and_says_so) {
   system.write("/proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 102400 kB\n");
   const SealedMemory memory = make_memory(64_MiB);
   PrefaultOptions options;
-  options.keep_free_bytes = 99_MiB;
+  options.keep_free_bytes = 100_MiB;
   const Prefault prefault({part_of(memory)}, options, system.files());
   prefault.wait();
   EXPECT_EQ(prefault.bytes_done(0), 0U);
@@ -104,7 +154,7 @@ TEST(Prefault, watches_each_node_by_itself) {
   const FakeSystem system;
   system.write("/proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 8388608 kB\n");
   system.write("/sys/devices/system/node/node0/meminfo", "Node 0 MemFree: 4194304 kB\n");
-  system.write("/sys/devices/system/node/node1/meminfo", "Node 1 MemFree: 1024 kB\n");
+  system.write("/sys/devices/system/node/node1/meminfo", "Node 1 MemFree: 256 kB\n");
   const SealedMemory roomy = make_memory(16_MiB), tight = make_memory(16_MiB);
   PrefaultPart second = part_of(tight);
   second.node = NodeId{1};

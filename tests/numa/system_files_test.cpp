@@ -1,4 +1,4 @@
-#include "numa/src/system_files.h"
+#include "holdfast/numa/system_files.h"
 
 #include <gtest/gtest.h>
 

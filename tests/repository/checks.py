@@ -22,12 +22,24 @@ OWNED_HEADERS = [
 LONGEST_FILE = 500
 # Files that may be longer, each with its reason.
 LONG_FILES = {}
+# Files that have to be shorter.
+SHORT_FILES = {"examples/hello.cpp": 22}  # the first thing that is read: a program of about twenty lines
 
 CODE = {".cpp", ".h", ".c", ".hpp"}
-TEXT = CODE | {".py", ".sh", ".md", ".txt", ".cmake", ".json", ".yml", ".yaml", ".toml", ".in", ".html", ".css"}
 NOT_OURS = {".git", "build", ".cache", ".venv", "__pycache__", "node_modules"}
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
+INCLUDE = re.compile(r'^\s*(?:#|%:)\s*(?:include|include_next|import)\b\s*(?:<([^>\n]+)>|"([^"\n]+)")?', re.MULTILINE)
+COMMENT = re.compile(r"""R"([^()\\\s]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|//[^\n]*|/\*.*?\*/""", re.DOTALL)
+
+# Folders of every Linux machine: any file may name what lies there.
+SYSTEM = ["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "tmp", "usr", "var"]
+# Folders that manuals and tests name because there is no such thing, or as the reader's own.
+EXAMPLES = ["no", "nowhere", "scratch", "where"]
+# Folders of one machine or one user: refused wherever they stand.
+FOREIGN = ["work", "shared", "home", "root", "opt", "mnt", "media", "srv", "Users"]
+# Files, or folders of them, that may name other places: what these places begin with, and the reason.
+ELSEWHERE = {}
+
 VARIABLE = re.compile(r'VariableInfo\{\s*Variable::\w+,\s*"(HOLDFAST_\w+)"')
 TABLE_ROW = re.compile(r"^\|\s*`(HOLDFAST_\w+)`\s*\|", re.MULTILINE)
 
@@ -46,28 +58,81 @@ def lines(path):
     return enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1)
 
 
-def floor_of_include(include):
-    """The floor that a header belongs to; None for those of the system and other libraries."""
-    parts = include.split("/")
-    if parts[0] == "holdfast":
-        return parts[1] if len(parts) > 2 and parts[1] in FLOORS else "core"
-    return parts[0] if len(parts) > 1 and parts[0] in FLOORS else None
+def repository_files(root):
+    """Every file of the repository: what git knows or would add; all that is there where this is no checkout."""
+    root = pathlib.Path(root)
+    listed = None
+    if (root / ".git").exists() and shutil.which("git"):
+        done = subprocess.run(["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                              capture_output=True, text=True, check=False)
+        listed = sorted(set(done.stdout.split("\0")) - {""}) if done.returncode == 0 else None
+    if listed is None:
+        listed = []
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(f for f in folders if f not in NOT_OURS and not f.startswith("build-"))
+            names += [f for f in folders if os.path.islink(os.path.join(folder, f))]
+            listed += [(pathlib.Path(folder) / name).relative_to(root).as_posix() for name in sorted(names)]
+    for name in listed:
+        path = root / name
+        if path.is_symlink() or path.is_file():
+            yield path, name
+
+
+def is_text(path):
+    with path.open("rb") as file:
+        return b"\0" not in file.read(8192)
+
+
+def includes(path):
+    """Each include of a C++ file: its line, what it names (None where that is a macro), whether it stands in quotes."""
+    def blank(match):
+        # Comments and raw strings go; lines are still counted, "\v" standing for one that ends no directive.
+        if match[0].startswith("/"):
+            return " " + "".join(c for c in match[0] if c in "\n\v")
+        return '""' + "\v" * match[0].count("\n") if match[0].startswith("R") else match[0]
+
+    text = COMMENT.sub(blank, path.read_text(encoding="utf-8", errors="replace").replace("\\\n", "\v"))
+    for match in INCLUDE.finditer(text):
+        before = text[:match.start() + len(match[0]) - len(match[0].lstrip())]
+        yield before.count("\n") + before.count("\v") + 1, match[1] or match[2], match[2] is not None
+
+
+def private_of(root, name, include, quoted):
+    """The other floor whose private file this include names, whatever include path would find it; else None."""
+    root, own = pathlib.Path(root), name.split("/")[0]
+    first = include.split("/")[0]
+    if first in FLOORS and "/" in include:
+        return first if first != own else None
+    beside = ((root / name).parent, root / own, root / own / "include")
+    if quoted and any((folder / include).is_file() for folder in beside):
+        return None
+    for floor in FLOORS:
+        if floor != own and (root / floor).is_dir():
+            if (root / floor / include).is_file() or quoted and any((root / floor).rglob(include)):
+                return floor
+    return None
 
 
 def floors(root):
-    """Includes only go down."""
+    """Includes only go down, and to public headers."""
     found = []
     for path, name in files(root, CODE):
         floor = name.split("/")[0]
-        if floor not in FLOORS:
-            continue
-        for number, line in lines(path):
-            match = INCLUDE.match(line)
-            target = floor_of_include(match[1]) if match else None
-            if target and FLOORS.index(target) > FLOORS.index(floor):
-                found.append(f"{name}:{number}: {floor}/ includes {match[1]} of {target}/, which stands above it")
-            if match and match[1].split("/")[0] in TOP and "/" in match[1]:
-                found.append(f"{name}:{number}: {floor}/ includes {match[1]}, which is no floor")
+        for number, include, quoted in includes(path):
+            if include is None:
+                found.append(f"{name}:{number}: includes a macro; name the header")
+            elif ".." in include.split("/") or include.startswith("/"):
+                found.append(f"{name}:{number}: includes {include}; name it from an include path, without ..")
+            elif floor in FLOORS:
+                parts = include.split("/")
+                if parts[0] == "holdfast":
+                    target = parts[1] if len(parts) > 2 and parts[1] in FLOORS else "core"
+                    if FLOORS.index(target) > FLOORS.index(floor):
+                        found.append(f"{name}:{number}: {floor}/ includes {include} of {target}/, which stands above it")
+                elif parts[0] in TOP and len(parts) > 1:
+                    found.append(f"{name}:{number}: {floor}/ includes {include}, which is no floor")
+                elif private := private_of(root, name, include, quoted):
+                    found.append(f"{name}:{number}: {floor}/ includes {include}, which is private to {private}/")
     return found
 
 
@@ -75,27 +140,39 @@ def owned_headers(root):
     """Each library is named in one place only."""
     found = []
     for path, name in files(root, CODE):
-        for number, line in lines(path):
-            match = INCLUDE.match(line)
-            for pattern, owners, library in OWNED_HEADERS if match else []:
-                if pattern.match(match[1]) and not any(name.startswith(owner) for owner in owners):
-                    found.append(f"{name}:{number}: {match[1]}: {library} is named only in {', '.join(owners)}")
+        for number, include, _ in includes(path):
+            for pattern, owners, library in OWNED_HEADERS if include else []:
+                if pattern.match(include) and not any(name.startswith(owner) for owner in owners):
+                    found.append(f"{name}:{number}: {include}: {library} is named only in {', '.join(owners)}")
     return found
 
 
 def stays_inside(root):
     """No file refers outside the repository."""
-    absolute = re.compile(r"(?<![\w/.])/" + r"(work|shared|home)/[\w.]")
-    upwards = re.compile(r"(?<![\w.])(?:[\w.-]+/)*(?:\.\./)+[\w./-]*")
+    start = r"(?:(?<![\w./}~$-])|(?<=file://)|(?<=-[IL]))/"
+    foreign = re.compile(start + "(?:" + "|".join(FOREIGN) + r")(?![\w.-])[\w./-]*")
+    other = re.compile(r"(?<![\w./}~$:<>)*+%@-])/(?!(?:" + "|".join(SYSTEM + EXAMPLES + FOREIGN) + r")/)[A-Za-z][\w.-]*/[\w.-]+")
+    upwards = re.compile(r"(?<![\w.])(?:[\w.-]+/)*\.\.(?![\w.])[\w./-]*")
+
+    def leaves(name, target):
+        return os.path.normpath(os.path.join(os.path.dirname(name), target)).startswith("..")
+
     found = []
-    for path, name in files(root, TEXT):
-        for number, line in lines(path):
-            for match in absolute.finditer(line):
-                found.append(f"{name}:{number}: {match[0]}...: a path of one machine")
-            for match in upwards.finditer(line):
-                target = os.path.normpath(os.path.join(os.path.dirname(name), match[0]))
-                if target.startswith(".."):
-                    found.append(f"{name}:{number}: {match[0]} leaves the repository")
+    for path, name in repository_files(root):
+        if path.is_symlink():
+            target = os.readlink(path)
+            if os.path.isabs(target) or leaves(name, target):
+                found.append(f"{name}: is a link to {target}, outside the repository")
+            continue
+        allowed = tuple(place for folder, places in ELSEWHERE.items() if name.startswith(folder) for place in places)
+        for number, line in lines(path) if is_text(path) else []:
+            found += [f"{name}:{number}: {match[0]}: a path of one machine"
+                      for match in foreign.finditer(line) if not match[0].startswith(allowed)]
+            found += [f"{name}:{number}: {match[0]}: not there on every machine; if it is, or is an example, say so in "
+                      "SYSTEM, EXAMPLES or ELSEWHERE"
+                      for match in other.finditer(line) if not match[0].startswith(allowed)]
+            found += [f"{name}:{number}: {match[0]} leaves the repository"
+                      for match in upwards.finditer(line) if leaves(name, match[0])]
     return found
 
 
@@ -127,6 +204,8 @@ def lengths(root):
     found = []
     for path, name in files(root, CODE | {".py", ".sh"}):
         count = sum(1 for _ in lines(path))
+        if count > SHORT_FILES.get(name, count):
+            found.append(f"{name}: {count} lines; this one has at most {SHORT_FILES[name]}")
         if count > LONGEST_FILE and name not in LONG_FILES:
             found.append(f"{name}: {count} lines; split it (at most {LONGEST_FILE}), or give the reason in LONG_FILES")
     return found

@@ -73,6 +73,39 @@ TEST(doctor, finds_a_misspelt_variable) {
   expect(machine, "environment", Health::problem, "holdfast --help");
 }
 
+TEST(doctor, finds_a_log_level_that_does_not_exist) {
+  Machine machine = healthy();
+  machine.log_level = fail(Code::invalid, "parse_log_level", "\"loud\" is not a log level");
+  EXPECT_NE(finding(machine, "log level").found.find("HOLDFAST_LOG: \"loud\""), std::string::npos);
+  expect(machine, "log level", Health::problem, "HOLDFAST_LOG=warning");
+}
+
+TEST(doctor, says_which_rank_a_program_would_be) {
+  Machine machine = healthy();
+  machine.launch = fabric::Identity{.rank = 3, .size = 8, .launcher = "rendezvous"};
+  EXPECT_EQ(finding(machine, "launcher").found, "rendezvous: rank 3 of 8");
+  machine.launch_unasked = "this is a rank of a job";
+  EXPECT_EQ(finding(machine, "launcher").found, "not asked: this is a rank of a job");
+  EXPECT_EQ(worst(check_machine(machine)), Health::ok);
+}
+
+TEST(doctor, finds_a_launcher_that_cannot_be_used) {
+  Machine machine = healthy();
+  machine.launch = fail(Code::invalid, "Launch::find", "HOLDFAST_LAUNCHER=\"zz\" is none of pmix, ...");
+  EXPECT_NE(finding(machine, "launcher").found.find("\"zz\""), std::string::npos);
+  expect(machine, "launcher", Health::problem, "unset HOLDFAST_LAUNCHER");
+}
+
+TEST(doctor, finds_last_that_a_store_does_not_open_and_names_what_is_set) {
+  Machine machine = healthy();
+  EXPECT_EQ(check_machine(machine).back().check, "store");
+  machine.opened = fail(Code::invalid, "Arena::create", "there is no node 9");
+  EXPECT_NE(finding(machine, "store").found.find("there is no node 9"), std::string::npos);
+  expect(machine, "store", Health::problem, "the problems above");
+  machine.variables = {"HOLDFAST_NODES=9", "HOLDFAST_VERIFY=never"};
+  expect(machine, "store", Health::problem, "HOLDFAST_NODES=9 HOLDFAST_VERIFY=never");
+}
+
 TEST(doctor, finds_that_no_provider_fits) {
   Machine machine = healthy();
   machine.providers = std::vector{provider("shm", false, false)};

@@ -93,6 +93,39 @@ class Doctor(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stdout, r"(?m)^problem +provider: ")
 
+    def test_whatever_a_store_would_not_open_with_is_a_problem(self):
+        for variable, value, check in (
+                ("NODES", "9999", "store"), ("ARENA", "0", "store"), ("ARENA", "100KiB", "store"),
+                ("CATALOGUE", "99999999999", "store"), ("CATALOGUE", "100000000", "store"),
+                ("INTERFACE", "nowhere0", "store"), ("LOG", "loud", "log level"), ("RANK", "zz", "launcher"),
+                ("LAUNCHER", "zz", "launcher"), ("LAUNCHER", "pmi1", "launcher"),
+                ("RENDEZVOUS", "/no/such/folder", "launcher")):
+            with self.subTest(variable=variable, value=value):
+                done = holdfast("doctor", "--json", **{f"HOLDFAST_{variable}": value})
+                self.assertEqual(done.returncode, 1, done.stdout)
+                problems = {c["check"]: c for c in json.loads(done.stdout)["checks"] if c["health"] == "problem"}
+                self.assertIn(check, problems)
+                self.assertTrue(problems[check]["fix"])
+
+    def test_opens_a_store_with_what_is_configured_and_alone(self):
+        with tempfile.TemporaryDirectory() as directory:
+            done = holdfast("doctor", "--json", HOLDFAST_ARENA="64MiB", HOLDFAST_RENDEZVOUS=directory,
+                            HOLDFAST_RANK="1", HOLDFAST_SIZE="2", HOLDFAST_JOB="meeting", HOLDFAST_LOG="info")
+            found = {check["check"]: check["found"] for check in json.loads(done.stdout)["checks"]}
+            self.assertEqual(found["launcher"], "rendezvous: rank 1 of 2")
+            self.assertEqual(found["store"], "opens")
+            self.assertRegex(done.stderr, "joined job alone-.* as rank 0 of 1")
+            self.assertEqual(os.listdir(directory), [], "the job must not meet the doctor")
+
+    def test_leaves_the_launcher_of_a_job_alone(self):
+        for variables in ({"PMI_FD": "77", "PMI_RANK": "0", "PMI_SIZE": "2"},
+                          {"PMIX_NAMESPACE": "nobody", "PMIX_RANK": "0", "HOLDFAST_LAUNCHER": "pmix"}):
+            with self.subTest(variables=variables):
+                done = holdfast("doctor", "--json", HOLDFAST_ARENA="64MiB", **variables)
+                found = {check["check"]: check["found"] for check in json.loads(done.stdout)["checks"]}
+                self.assertRegex(found["launcher"], "^not asked: ")
+                self.assertEqual(found["store"], "opens")
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])

@@ -90,10 +90,13 @@ class Arena {
   /// The owner's address of an offset in the linear space; `offset` must be less than bytes().
   std::byte* at(std::uint64_t offset) const noexcept;
   std::vector<SegmentReport> report() const;
-  /// Begins to touch the pages in the background, as the options ask; goes on until it is done or the arena
-  /// destroyed. To be called once, when the process has done most of its mapping: mmap and munmap wait for
-  /// pages being touched.
+  /// Begins to touch the pages in the background, as the options ask; goes on until it is done, stopped or
+  /// the arena destroyed. To be called once, when the process has done most of its mapping: mmap and munmap
+  /// wait for pages being touched.
   void start_prefault();
+  /// Ends prefaulting for good: waits for the pieces in hand and joins the threads. What was touched stays.
+  /// Later calls, also of start_prefault(), do nothing. One thread at a time with start_prefault().
+  void stop_prefault();
   /// Waits until background prefaulting has ended; at once where none was started.
   void wait_prefaulted() const;
 

@@ -1,0 +1,157 @@
+// Who may attach to a member's memory, and what is said of one that does not answer.
+#include "src/neighbours.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+#include "holdfast/base/random.h"
+#include "holdfast/base/units.h"
+#include "holdfast/numa/topology.h"
+#include "holdfast/version.h"
+#include "src/descriptor_message.h"
+#include "src/wire.h"
+#include "tests/core/expect.h"
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+using test::fails;
+
+constexpr uid_t kNobody = 65534;
+
+/// A socket address in the abstract namespace.
+struct Address {
+  explicit Address(std::string_view name) {
+    address.sun_family = AF_UNIX;
+    name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+  sockaddr_un address{};
+  socklen_t length = 0;
+};
+
+class NeighboursTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto topology = numa::Topology::discover();
+    ASSERT_TRUE(test::good(topology));
+    numa::ArenaOptions options;
+    options.bytes = 1_MiB;
+    options.pages.largest = numa::Pages::base;
+    options.prefault = numa::ArenaOptions::Prefault::none;
+    auto arena = numa::Arena::create(*topology, options);
+    ASSERT_TRUE(test::good(arena));
+    arena_ = std::move(*arena);
+    auto ledger = Ledger::create(64);
+    ASSERT_TRUE(test::good(ledger));
+    ledger_ = std::move(*ledger);
+  }
+
+  Result<std::unique_ptr<Neighbours>> start() { return Neighbours::start(identity_, *arena_, ledger_); }
+
+  const Neighbours::Identity identity_{"job", MemberId{0}, random_u64()};
+  std::unique_ptr<numa::Arena> arena_;
+  Ledger ledger_;
+};
+
+enum class Answer : int { memory, refusal, silence, trouble };
+
+/// Says what Neighbours::attach says, and what came of it. Runs in a process of its own: no assertions.
+Answer say_hello(const Neighbours::Identity& owner, const Ledger& ledger) {
+  const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const Address address(fmt::format("holdfast-{:016x}", owner.incarnation));
+  if (!connection || connect(connection.get(), address.get(), address.length) != 0) return Answer::trouble;
+  WireWriter hello;
+  hello.put(std::uint64_t{0x6f6c6c6568666c68});
+  hello.put(kProtocolVersion);
+  hello.put_text(owner.job);
+  hello.put(owner.incarnation);
+  hello.put(ledger.shared_bytes());
+  // Who is refused may find the line closed already.
+  (void)send_descriptors(connection.get(), hello.bytes(), std::vector{ledger.fd()});
+  pollfd waited{connection.get(), POLLIN, 0};
+  if (poll(&waited, 1, 60000) != 1) return Answer::silence;
+  const auto answer = receive_descriptors(connection.get());
+  if (!answer) return answer.error().code == Code::owner_lost ? Answer::refusal : Answer::trouble;
+  return answer->files.empty() ? Answer::trouble : Answer::memory;
+}
+
+/// The answer that a process of `user` gets. It exists before the member's thread does (a fork keeps only one
+/// thread), and speaks once the member listens.
+class Stranger {
+ public:
+  Stranger(std::optional<uid_t> user, const Neighbours::Identity& owner, const Ledger& ledger) {
+    int ends[2] = {-1, -1};
+    if (pipe(ends) != 0) return;
+    process_ = fork();
+    if (process_ == 0) {
+      close(ends[1]);
+      char go = 0;
+      const bool ready = read(ends[0], &go, 1) == 1 && (!user || setresuid(*user, *user, *user) == 0);
+      _exit(static_cast<int>(ready ? say_hello(owner, ledger) : Answer::trouble));
+    }
+    close(ends[0]);
+    go_ = File(ends[1]);
+  }
+  ~Stranger() {
+    go_ = File();
+    if (process_ > 0) waitpid(process_, nullptr, 0);
+  }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+
+  Answer says() {
+    int status = 0;
+    if (process_ <= 0 || write(go_.get(), "x", 1) != 1 || waitpid(process_, &status, 0) != process_)
+      return Answer::trouble;
+    process_ = -1;
+    return WIFEXITED(status) ? static_cast<Answer>(WEXITSTATUS(status)) : Answer::trouble;
+  }
+
+ private:
+  pid_t process_ = -1;
+  File go_;
+};
+
+TEST_F(NeighboursTest, GivesItsMemoryToAProcessOfTheSameUser) {
+  Stranger same(std::nullopt, identity_, ledger_);
+  const auto member = start();
+  ASSERT_TRUE(test::good(member));
+  EXPECT_EQ(same.says(), Answer::memory);
+}
+
+TEST_F(NeighboursTest, RefusesAProcessOfAnotherUser) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  Stranger other(kNobody, identity_, ledger_);
+  const auto member = start();
+  ASSERT_TRUE(test::good(member));
+  EXPECT_EQ(other.says(), Answer::refusal);
+}
+
+TEST_F(NeighboursTest, NamesAMemberThatDoesNotAnswer) {
+  const auto member = start();
+  ASSERT_TRUE(test::good(member));
+  Card card;
+  card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
+  card.pid = 4242;
+  const File silent(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const Address address(card.host_socket);
+  ASSERT_EQ(bind(silent.get(), address.get(), address.length), 0);
+  ASSERT_EQ(listen(silent.get(), 1), 0);
+  const auto view = (*member)->attach(MemberId{7}, card, Deadline::after(real_clock(), 1ms));
+  EXPECT_TRUE(fails(view, Code::timed_out, "rank 7 (pid 4242)"));
+}
+
+}  // namespace
+}  // namespace holdfast
