@@ -110,8 +110,9 @@ TEST_P(HugePagesTest, RequiredOnesThatAreMissingAreAnErrorWhoseFixMendsIt) {
   const auto enough = nodes_with_enough();
   const auto nodes = nodes_with_memory();
   if (enough.size() == nodes.size()) GTEST_SKIP() << "every node has enough pages of " << GetParam().text;
-  const StoreOptions options = with(numa::PagePolicy::Demand::require);
+  StoreOptions options = with(numa::PagePolicy::Demand::require);
   if (GetParam().pages == numa::Pages::huge_1g) {
+    options.arena.bytes = 64_MiB;  // rounded up to a page a node
     const auto refused = Store::open(options);
     // Memory in pieces of 1 GiB cannot be had after boot, so the fix is only looked at.
     EXPECT_TRUE(fails(refused, Code::unsupported, "hugepagesz=1G"));
