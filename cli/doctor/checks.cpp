@@ -7,6 +7,7 @@
 #include <array>
 
 #include "holdfast/base/units.h"
+#include "numa/src/system_files.h"
 
 namespace holdfast::cli {
 namespace {
@@ -99,22 +100,62 @@ std::uint64_t free_huge_bytes(const Machine& machine) {
   return bytes;
 }
 
+/// Nodes that the arena would lie on, as Arena::create chooses them.
+std::vector<numa::Node> nodes_of_arena(const Machine& machine) {
+  const auto& wanted = options_of(machine).arena.nodes;
+  std::vector<numa::Node> nodes;
+  for (const numa::Node& node : machine.nodes)
+    if (wanted.empty() ? node.memory_bytes > 0 : std::ranges::find(wanted, node.id) != wanted.end())
+      nodes.push_back(node);
+  return nodes;
+}
+
+/// True where one of the node's pools, of pages that the policy allows, holds all of a segment.
+bool holds(const numa::Node& node, std::uint64_t segment, const numa::PagePolicy& policy) {
+  const bool required = policy.demand == numa::PagePolicy::Demand::require;
+  const std::uint64_t largest = policy.largest == numa::Pages::huge_1g ? 1_GiB : 2_MiB;
+  return std::ranges::any_of(node.huge_pages, [&](const numa::HugePages& pool) {
+    const bool allowed =
+        required ? pool.page_bytes == largest : pool.page_bytes <= largest && pool.page_bytes <= segment;
+    return allowed && pool.free >= (segment + pool.page_bytes - 1) / pool.page_bytes;
+  });
+}
+
+/// What reserves the pages a segment lacks on a node, of the size required or else of 2 MiB.
+std::string reserve_on(const numa::Node& node, std::uint64_t segment, const numa::PagePolicy& policy) {
+  const bool giant =
+      policy.demand == numa::PagePolicy::Demand::require && policy.largest == numa::Pages::huge_1g;
+  const std::uint64_t page = giant ? 1_GiB : 2_MiB;
+  const auto pool = std::ranges::find(node.huge_pages, page, &numa::HugePages::page_bytes);
+  const std::uint64_t in_use = pool == node.huge_pages.end() ? 0 : pool->total - pool->free;
+  return fmt::format("echo {} > {}", in_use + (segment + page - 1) / page,
+                     numa::SystemFiles::huge_pages_path(node.id, page));
+}
+
 Finding check_huge_pages(const Machine& machine) {
   constexpr const char* kName = "huge pages";
   const StoreOptions options = options_of(machine);
   const auto& policy = options.arena.pages;
-  const std::uint64_t free = free_huge_bytes(machine), arena = options.arena.bytes;
   const bool huge_wanted = policy.largest == numa::Pages::huge_2m || policy.largest == numa::Pages::huge_1g;
-  const std::string fix =
-      fmt::format("echo {} > /proc/sys/vm/nr_hugepages    # as root: 2 MiB pages for one arena",
-                  (arena + 2_MiB - 1) / 2_MiB);
   if (!huge_wanted) return {kName, Health::ok, "HOLDFAST_PAGES asks for none", ""};
-  if (free >= arena) return {kName, Health::ok, fmt::format("{} free", format_bytes(free)), ""};
+  const std::vector<numa::Node> nodes = nodes_of_arena(machine);
+  const std::uint64_t segment = options.arena.bytes / std::max<std::size_t>(nodes.size(), 1);
+  std::string lacking, fix;
+  for (const numa::Node& node : nodes) {
+    if (holds(node, segment, policy)) continue;
+    lacking += fmt::format("{}{}", lacking.empty() ? "" : ", ", node.id.value);
+    fix += fmt::format("{}{}", fix.empty() ? "" : "; ", reserve_on(node, segment, policy));
+  }
+  const std::string free = format_bytes(free_huge_bytes(machine)) + " free";
+  if (lacking.empty() && !nodes.empty()) return {kName, Health::ok, free, ""};
   const std::string found =
-      fmt::format("{} free, an arena wants {}", format_bytes(free), format_bytes(arena));
+      fmt::format("{}, an arena wants {}: too few on node{} {}", free,
+                  nodes.size() < 2 ? format_bytes(options.arena.bytes) : format_bytes(segment) + " a node",
+                  lacking.find(',') == std::string::npos ? "" : "s", lacking);
+  fix += "    # as root, for one arena";
   if (policy.demand == numa::PagePolicy::Demand::require)
-    return {kName, Health::problem, found + ", and HOLDFAST_PAGES requires them", fix};
-  return {kName, Health::warning, found + "; the rest comes on smaller pages, slower to touch first", fix};
+    return {kName, Health::problem, found + "; HOLDFAST_PAGES requires them", fix};
+  return {kName, Health::warning, found + "; it comes on smaller pages, slower to touch first", fix};
 }
 
 Finding check_transparent(const Machine& machine) {

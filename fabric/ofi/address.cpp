@@ -13,7 +13,8 @@ struct Header {
   std::uint32_t magic = 0;
   std::uint32_t format = 0;    ///< FI_SOCKADDR_IN, ...
   std::uint32_t protocol = 0;  ///< FI_PROTO_XNET, ...
-  std::uint32_t raw_bytes = 0;
+  std::uint16_t raw_bytes = 0;
+  std::uint16_t life_sign = 0;  ///< a TCP port, in host order
 };
 static_assert(sizeof(Header) == 16);
 constexpr std::uint32_t kMagic = 0x31414648;  // "HFA1"
@@ -37,9 +38,9 @@ bool plausible_ip(const fi_info& info, std::span<const std::byte> raw) {
 
 }  // namespace
 
-Address wrap_address(const fi_info& info, std::span<const std::byte> raw) {
+Address wrap_address(const fi_info& info, std::span<const std::byte> raw, std::uint16_t life_sign) {
   const Header header{kMagic, info.addr_format, info.ep_attr->protocol,
-                      static_cast<std::uint32_t>(raw.size())};
+                      static_cast<std::uint16_t>(raw.size()), life_sign};
   Address out(sizeof(header) + raw.size());
   std::memcpy(out.data(), &header, sizeof(header));
   std::memcpy(out.data() + sizeof(header), raw.data(), raw.size());
@@ -62,6 +63,12 @@ Result<std::span<const std::byte>> unwrap_address(const fi_info& info, std::span
                             info.fabric_attr->prov_name));
   if (!plausible_ip(info, raw)) return fail(Code::invalid, kOperation, "the address has no host or no port");
   return raw;
+}
+
+std::uint16_t life_sign_in(std::span<const std::byte> address) noexcept {
+  Header header;
+  std::memcpy(&header, address.data(), sizeof(header));
+  return header.life_sign;
 }
 
 }  // namespace holdfast::fabric::ofi

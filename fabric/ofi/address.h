@@ -9,11 +9,15 @@
 
 namespace holdfast::fabric::ofi {
 
-/// Wraps a provider's address. `raw` is at most kMaxAddressBytes less the header (16 bytes).
-Address wrap_address(const fi_info& info, std::span<const std::byte> raw);
+/// Wraps a provider's address. `raw` is at most kMaxAddressBytes less the header (16 bytes). `life_sign`: the
+/// port of the endpoint's LifeSign; 0 where it has none.
+Address wrap_address(const fi_info& info, std::span<const std::byte> raw, std::uint16_t life_sign = 0);
 
 /// The provider's address inside, a view into `address`. Errors: invalid (not an address, or one of another
 /// provider or protocol; says which).
 Result<std::span<const std::byte>> unwrap_address(const fi_info& info, std::span<const std::byte> address);
+
+/// The port of the life sign in an address that unwrap_address() has taken.
+std::uint16_t life_sign_in(std::span<const std::byte> address) noexcept;
 
 }  // namespace holdfast::fabric::ofi

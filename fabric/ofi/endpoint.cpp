@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -84,7 +85,9 @@ Status OfiEndpoint::read_own_address() {
   std::size_t bytes = raw.size();
   if (const int rc = fi_getname(&endpoint_->fid, raw.data(), &bytes); rc != 0)
     return fail_ofi(rc, kOpen, "fi_getname");
-  address_ = wrap_address(info_, std::span(raw).first(bytes));
+  const auto own = std::span(raw).first(std::min(bytes, raw.size()));
+  if (described_.rdma) life_sign_ = LifeSign::open(own);
+  address_ = wrap_address(info_, own, life_sign_.port());
   if (address_.size() > kMaxAddressBytes)
     return fail(Code::unsupported, kOpen, fmt::format("the provider's addresses have {} bytes", bytes));
   return {};
@@ -118,7 +121,10 @@ Result<PeerId> OfiEndpoint::connect(std::span<const std::byte> address) {
   if (inserted < 0) return fail_ofi(inserted, kConnect, "fi_av_insert");
   if (inserted != 1) return fail(Code::invalid, kConnect, "the provider does not take this address");
   const auto id = static_cast<std::uint32_t>(peers_.size());
-  peer.raw_address.assign(raw.begin(), raw.end());
+  if (described_.rdma)
+    peer.probe_address = life_sign_address(raw, life_sign_in(address));
+  else
+    peer.probe_address.assign(raw.begin(), raw.end());
   peers_.push_back(std::move(peer));
   peer_of_address_.emplace(name, id);
   return PeerId{id};

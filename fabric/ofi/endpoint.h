@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fabric/ofi/handles.h"
+#include "fabric/ofi/life_sign.h"
 #include "fabric/ofi/refusal_probe.h"
 #include "fabric/ofi/transfer.h"
 #include "holdfast/base/file.h"
@@ -43,6 +44,9 @@ inline constexpr Duration kLongestRetry = std::chrono::milliseconds(5);
 /// first connection takes 0.4 ms, a busy peer some milliseconds), and how long until it is asked again.
 inline constexpr Duration kProbeAfter = std::chrono::milliseconds(20);
 inline constexpr Duration kProbeAgain = std::chrono::milliseconds(500);
+/// The same over RDMA, where not the peer's own port is asked but one beside it: a firewall could refuse that
+/// one only, so it is not asked while a connection may still be under way.
+inline constexpr Duration kRdmaProbeAfter = std::chrono::milliseconds(500);
 
 /// The copy of a message while it is being sent.
 struct Message {
@@ -61,7 +65,7 @@ struct Peer {
   TimePoint retry_at;        ///< not offered again before
   RefusalProbe probe;
   TimePoint probe_at;
-  std::vector<std::byte> raw_address;
+  std::vector<std::byte> probe_address;  ///< where its host can be asked for it; empty: nowhere
 };
 
 class OfiEndpoint final : public Endpoint {
@@ -110,6 +114,7 @@ class OfiEndpoint final : public Endpoint {
   void offer_waiting();
   bool offer_queue(List<Transfer>& queue);
   void give_up_if_refused(Peer& peer, TimePoint now);
+  Duration probe_after() const noexcept { return described_.rdma ? kRdmaProbeAfter : kProbeAfter; }
   void enter_queue(Transfer& transfer);
   void leave_queue(Transfer& transfer);
   List<Transfer>& queue_of(Transfer& transfer);
@@ -155,6 +160,7 @@ class OfiEndpoint final : public Endpoint {
   std::optional<fi_cq_msg_entry> early_entry_;  ///< read while a signal was cleared
   int queue_fd_ = -1;  ///< becomes readable when the provider has something to do; -1: it has none
   Address address_;
+  LifeSign life_sign_;  ///< over RDMA
 
   std::vector<RegionHandle> exposed_;
   struct Attached {

@@ -203,7 +203,7 @@ void OfiEndpoint::sleep(TimePoint until) {
   }
   const timespec timeout = {static_cast<time_t>(left.count() / 1'000'000'000),
                             static_cast<long>(left.count() % 1'000'000'000)};
-  ppoll(descriptors.data(), count, &timeout, nullptr);
+  if (ppoll(descriptors.data(), count, &timeout, nullptr) == 0) life_sign_.drain();
   const bool at_once = descriptors[1].revents != 0 && clock_.now() - now < kAtOnce;
   stale_sleeps_ = at_once ? stale_sleeps_ + 1 : 0;
   // Also where take_wake() finds nothing: a wake() may write after the waiter has taken its flag.

@@ -197,7 +197,7 @@ void OfiEndpoint::enter_queue(Transfer& transfer) {
   peer.active = true;
   peer.refused_since = clock_.now();
   peer.retry_at = peer.refused_since + kShortestRetry;
-  peer.probe_at = peer.refused_since + kProbeAfter;
+  peer.probe_at = peer.refused_since + probe_after();
   active_peers_.push_back(transfer.peer);
 }
 
@@ -216,7 +216,7 @@ bool OfiEndpoint::offer_queue(List<Transfer>& queue) {
     if (transfer->in_flight != before) {
       Peer& peer = peers_[transfer->peer];
       peer.refused_since = clock_.now();
-      peer.probe_at = peer.refused_since + kProbeAfter;
+      peer.probe_at = peer.refused_since + probe_after();
     }
     if (!posted) return false;
     leave_queue(*transfer);
@@ -225,12 +225,12 @@ bool OfiEndpoint::offer_queue(List<Transfer>& queue) {
   return true;
 }
 
-/// Ends what waits for a TCP peer at whose address nobody listens.
+/// Ends what waits for a peer at whose address nobody listens.
 void OfiEndpoint::give_up_if_refused(Peer& peer, TimePoint now) {
-  if (described_.rdma) return;
+  if (peer.probe_address.empty()) return;
   if (!peer.probe.under_way()) {
     if (now < peer.probe_at || peer.posted > 0) return;  // what is posted tells when the connection breaks
-    peer.probe = RefusalProbe::start(peer.raw_address);
+    peer.probe = RefusalProbe::start(peer.probe_address);
     peer.probe_at = now + kProbeAgain;
   }
   if (peer.probe.look() != RefusalProbe::Answer::refused) return;

@@ -158,6 +158,24 @@ std::vector<HugePages> SystemFiles::huge_pages(NodeId node) const {
   return found;
 }
 
+std::vector<Nic> SystemFiles::verbs_devices() const {
+  constexpr std::string_view kFolder = "/sys/class/infiniband";
+  std::vector<Nic> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::opendir((root_ + std::string(kFolder)).c_str()),
+                                                    ::closedir);
+  if (!entries) return found;
+  while (const dirent* entry = ::readdir(entries.get())) {  // NOLINT(concurrency-mt-unsafe): as above
+    if (entry->d_name[0] == '.') continue;
+    Nic nic{.name = entry->d_name, .kind = "infiniband", .node = std::nullopt};
+    // "-1", which is no number here, where the machine does not say.
+    if (const auto node = read_number(fmt::format("{}/{}/device/numa_node", kFolder, nic.name)))
+      nic.node = NodeId{static_cast<std::uint32_t>(*node)};
+    found.push_back(std::move(nic));
+  }
+  std::ranges::sort(found, {}, &Nic::name);
+  return found;
+}
+
 bool SystemFiles::transparent_memfd_allowed() const {
   const auto allows = [](std::string_view word) {
     return word == "always" || word == "within_size" || word == "advise" || word == "force";

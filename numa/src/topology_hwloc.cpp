@@ -152,6 +152,13 @@ void read_nics(hwloc_topology_t from, Topology::Impl& into) {
   std::sort(into.nics.begin(), into.nics.end(), [](const Nic& a, const Nic& b) { return a.name < b.name; });
 }
 
+/// Those of `devices` that hwloc did not list.
+void add_missing(std::vector<Nic>& nics, std::vector<Nic> devices) {
+  for (Nic& device : devices)
+    if (std::ranges::find(nics, device.name, &Nic::name) == nics.end()) nics.push_back(std::move(device));
+  std::ranges::sort(nics, {}, &Nic::name);
+}
+
 /// Loads what was chosen and copies it out. Errors: `code`, with hwloc's reason.
 Result<std::shared_ptr<Topology::Impl>> load(Hwloc hwloc, Code code, std::string_view operation,
                                              std::string_view what) {
@@ -183,6 +190,7 @@ Result<Topology> Topology::discover() {
   if (impl->this_machine) {
     const SystemFiles system;
     for (Node& node : impl->nodes) node.huge_pages = system.huge_pages(node.id);
+    add_missing(impl->nics, system.verbs_devices());
   }
   return Topology(std::move(impl));
 }

@@ -86,6 +86,22 @@ TEST(SystemFiles, lists_huge_pages_by_size) {
   EXPECT_EQ(pages[1].page_bytes, 1_GiB);
 }
 
+TEST(SystemFiles, lists_verbs_devices_with_the_node_where_the_machine_says) {
+  const FakeSystem system;
+  EXPECT_TRUE(system.files().verbs_devices().empty());
+  system.write("/sys/class/infiniband/rxe0/node_type", "1: CA\n");
+  system.write("/sys/class/infiniband/mlx5_1/device/numa_node", "-1\n");
+  system.write("/sys/class/infiniband/mlx5_0/device/numa_node", "3\n");
+  const auto devices = system.files().verbs_devices();
+  ASSERT_EQ(devices.size(), 3U);
+  EXPECT_EQ(devices[0].name, "mlx5_0");
+  EXPECT_EQ(devices[0].kind, "infiniband");
+  EXPECT_EQ(devices[0].node, NodeId{3});
+  EXPECT_EQ(devices[1].node, std::nullopt);
+  EXPECT_EQ(devices[2].name, "rxe0");
+  EXPECT_EQ(devices[2].node, std::nullopt);
+}
+
 TEST(SystemFiles, tells_when_memfds_get_transparent_pages) {
   struct Case {
     std::string_view global, own;

@@ -146,13 +146,32 @@ TEST(doctor, finds_memfds_refused) {
 }
 
 TEST(doctor, warns_of_too_few_huge_pages_and_fails_where_they_are_required) {
+  constexpr const char* kFix =
+      "echo 1533 > /sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages";
   Machine machine = healthy();
-  machine.nodes[0].huge_pages[0].free = 3;
-  expect(machine, "huge pages", Health::warning, "echo 512 > /proc/sys/vm/nr_hugepages");
+  machine.nodes[0].huge_pages[0].free = 3;  // 1021 are in use
+  expect(machine, "huge pages", Health::warning, kFix);
   machine.options->arena.pages = *numa::PagePolicy::parse("require:2MiB");
-  expect(machine, "huge pages", Health::problem, "echo 512 > /proc/sys/vm/nr_hugepages");
+  expect(machine, "huge pages", Health::problem, kFix);
   machine.options->arena.pages = *numa::PagePolicy::parse("base");
   EXPECT_EQ(worst(check_machine(machine)), Health::ok);
+}
+
+TEST(doctor, looks_for_huge_pages_on_each_node_of_the_arena) {
+  Machine machine = healthy();
+  machine.nodes.push_back({.id = numa::NodeId{1}, .memory_bytes = 64_GiB, .huge_pages = {{2_MiB, 100, 100}}});
+  machine.nodes.push_back({.id = numa::NodeId{2}});  // without memory: no segment there
+  expect(machine, "huge pages", Health::warning, "echo 256 > /sys/devices/system/node/node1/");
+  EXPECT_NE(finding(machine, "huge pages").found.find("too few on node 1;"), std::string::npos);
+  machine.options->arena.nodes = {numa::NodeId{0}};
+  EXPECT_EQ(finding(machine, "huge pages").health, Health::ok);
+  // Pages of 1 GiB hold no smaller segment, unless they are required.
+  machine.options->arena.nodes = {numa::NodeId{1}};
+  machine.options->arena.bytes = 512_MiB;
+  machine.nodes[1].huge_pages.push_back({1_GiB, 4, 4});
+  EXPECT_EQ(finding(machine, "huge pages").health, Health::warning);
+  machine.options->arena.pages = *numa::PagePolicy::parse("require:1GiB");
+  EXPECT_EQ(finding(machine, "huge pages").health, Health::ok);
 }
 
 TEST(doctor, warns_where_memfds_get_no_transparent_huge_pages) {

@@ -34,6 +34,8 @@ class SystemFiles {
 
   /// Huge pages of the node, ascending by size.
   std::vector<HugePages> huge_pages(NodeId node) const;
+  /// Devices that speak verbs, ascending by name. hwloc leaves out those on no bus, such as soft-RoCE.
+  std::vector<Nic> verbs_devices() const;
   /// Whether the kernel would put transparent huge pages behind a memfd that asks for them.
   bool transparent_memfd_allowed() const;
 

@@ -1,0 +1,29 @@
+# Sourced by cases that speak with the ranks of a job (tests/testbed/job.h): a line each way, over FIFOs.
+# shellcheck shell=bash
+set -euo pipefail
+control=$TESTBED_SHARED/control
+inputs=() outputs=()
+
+# open_control RANKS
+open_control() {
+  local rank
+  mkdir -p "$control"
+  for ((rank = 0; rank < $1; rank++)); do
+    mkfifo "$control/$rank.in" "$control/$rank.out"
+    # shellcheck disable=SC1083,SC2093  # both redirections only
+    exec {inputs[rank]}<>"$control/$rank.in" {outputs[rank]}<>"$control/$rank.out"
+  done
+}
+# tell RANK LINE
+tell() { printf '%s\n' "$2" >&"${inputs[$1]}"; }
+# await RANK PATTERN: its next line, which must match.
+await() {
+  local line
+  if ! read -r -t 150 -u "${outputs[$1]}" line; then
+    echo "rank $1 did not say '$2'" >&2
+    exit 1
+  fi
+  # shellcheck disable=SC2053  # a pattern
+  [[ $line == $2 ]] || { echo "rank $1 said '$line', not '$2'" >&2; exit 1; }
+  echo "rank $1: $line"
+}

@@ -1,0 +1,169 @@
+// A host that is cut off, comes back, or is gone; a member that is killed. Every call ends by its deadline
+// with an error that says what is known; what is got is right; who is not concerned works on.
+#include <sched.h>
+#include <signal.h>
+
+#include "tests/testbed/job.h"
+
+namespace holdfast::test {
+namespace {
+
+constexpr Duration kSoon = 700ms;
+/// What a call may take beyond its deadline on a machine that does much else.
+constexpr Duration kSlack = 20s;
+constexpr std::uint64_t kSmall = 4096, kLarge = 16 << 20;
+
+/// What everybody knows of rank `owner`'s objects.
+struct Known {
+  ObjectRef small, large;
+};
+
+void put_own(Store& store) {
+  const std::uint32_t me = store.rank();
+  ASSERT_TRUE(good(store.put(name_at(store, 0, fmt::format("small {}", me)), pattern(kSmall, me))));
+  ASSERT_TRUE(good(store.put(name_at(store, 0, fmt::format("large {}", me)), pattern(kLarge, me))));
+}
+
+Known look_up(Store& store, std::uint32_t owner) {
+  Known known;
+  const auto small = store.lookup(name_at(store, 0, fmt::format("small {}", owner)), kLong);
+  const auto large = store.lookup(name_at(store, 0, fmt::format("large {}", owner)), kLong);
+  EXPECT_TRUE(good(small) && good(large));
+  if (small && large) known = {*small, *large};
+  return known;
+}
+
+bool right(const Result<Pin>& pin, std::uint64_t size, std::uint64_t seed) {
+  return pin && pin->size() == size && is_pattern(pin->bytes(), seed);
+}
+
+/// Runs a call that must end by its deadline, with one of the errors of a member out of reach.
+template <class Call>
+void expect_unreachable(const char* what, Code code, Call call) {
+  const TimePoint start = real_clock().now();
+  const auto result = call();
+  EXPECT_LT(real_clock().now() - start, kSoon + kSlack) << what;
+  ASSERT_FALSE(result) << what;
+  EXPECT_TRUE(result.error().code == code ||
+              (code == Code::timed_out && result.error().code == Code::owner_lost))
+      << what << ": " << result.error().message();
+  EXPECT_NE(result.error().message().find("rank"), std::string::npos)
+      << what << " does not say who: " << result.error().message();
+}
+
+/// Every kind of call that needs `owner`. `code`: timed_out where nothing can be known, owner_lost where it
+/// is.
+void expect_all_unreachable(Store& store, std::uint32_t owner, const Known& known, Code code) {
+  std::vector<std::byte> buffer(kLarge);
+  expect_unreachable("get small", code, [&] { return store.get(known.small, kSoon); });
+  expect_unreachable("get large", code, [&] { return store.get(known.large, kSoon); });
+  expect_unreachable("get_into", code, [&] { return store.get_into(known.large, buffer, kSoon); });
+  expect_unreachable("get_many", code, [&] {
+    return std::move(store.get_many(std::vector{known.small, known.large}, kSoon).front());
+  });
+  expect_unreachable("fetch", code,
+                     [&] { return store.fetch(known.small, {.timeout = kSoon}).wait(kSoon * 2); });
+  expect_unreachable("put at a home", code, [&] {
+    return store.put(name_at(store, owner, "lost put"), pattern(10, 1), {.timeout = kSoon});
+  });
+  expect_unreachable("lookup", code, [&] { return store.lookup(name_at(store, owner, "unknown"), kSoon); });
+}
+
+/// Gets without a pause until one fails; each that does not is right.
+Error get_until_it_fails(Store& store, std::uint32_t owner, const Known& known, Control& control) {
+  std::vector<std::byte> buffer(kLarge);
+  std::uint64_t gets = 0;
+  for (;; ++gets) {
+    if (gets == 3) control.say("getting");
+    const TimePoint start = real_clock().now();
+    const auto large = store.get(known.large, kSoon);
+    EXPECT_LT(real_clock().now() - start, kSoon + kSlack);
+    if (!large) return large.error();
+    EXPECT_TRUE(right(large, kLarge, owner)) << "wrong bytes";
+    const auto small = store.get(known.small, kSoon);
+    if (!small) return small.error();
+    EXPECT_TRUE(right(small, kSmall, owner)) << "wrong bytes";
+  }
+}
+
+void expect_works_again(Store& store, std::uint32_t owner, const Known& known) {
+  const auto small = store.get(known.small, kLong), large = store.get(known.large, kLong);
+  EXPECT_TRUE(good(small) && good(large));
+  EXPECT_TRUE(right(small, kSmall, owner) && right(large, kLarge, owner));
+  EXPECT_TRUE(good(store.put(name_at(store, owner, "later"), pattern(10, 1), {.timeout = kLong})));
+  EXPECT_TRUE(right(store.get(name_at(store, owner, "later"), kLong), 10, 1));
+  const Deadline end = Deadline::after(real_clock(), kLong);
+  while (store.stats().quarantined != 0 && !end.passed(real_clock())) {
+    // Whoever reads drives the endpoint that the late bytes come to.
+    EXPECT_TRUE(right(store.get(known.small, kLong), kSmall, owner));
+  }
+  EXPECT_EQ(store.stats().quarantined, 0U) << "buffers of the reads that were cut are free again";
+}
+
+}  // namespace
+
+void run_cut(Store& store, const JobOptions& options) {
+  ASSERT_EQ(store.size(), 3U);
+  constexpr std::uint32_t kVictim = 1, kOther = 2;
+  Control control(options.control, store.rank());
+  put_own(store);
+  ASSERT_TRUE(good(store.barrier(kLong)));
+  if (store.rank() != 0) {
+    const Known first = look_up(store, 0);
+    control.say("ready");
+    if (store.rank() == kVictim && control.hear() == "cut off") {
+      // It sees the same from its side: everybody else is silent.
+      expect_unreachable("get from the cut host", Code::timed_out,
+                         [&] { return store.get(first.large, kSoon); });
+      control.say("timed out");
+    }
+    control.expect("end");
+    return;
+  }
+  const Known victim = look_up(store, kVictim), other = look_up(store, kOther);
+  EXPECT_TRUE(right(store.get(other.small, kLong), kSmall, kOther));
+  control.expect("start");
+  const Error error = get_until_it_fails(store, kVictim, victim, control);
+  EXPECT_TRUE(error.code == Code::timed_out || error.code == Code::owner_lost) << error.message();
+  expect_all_unreachable(store, kVictim, victim, Code::timed_out);
+  EXPECT_TRUE(right(store.get(other.large, kLong), kLarge, kOther)) << "who is not cut off works on";
+  EXPECT_TRUE(good(store.put(name_at(store, kOther, "meanwhile"), pattern(10, 1))));
+  control.say(fmt::format("failed with {}", to_string(error.code)));
+  if (control.hear() == "healed") {
+    expect_works_again(store, kVictim, victim);
+    control.say("works again");
+  } else {
+    expect_all_unreachable(store, kVictim, victim, Code::timed_out);
+    EXPECT_TRUE(right(store.get(other.large, kLong), kLarge, kOther)) << "who is not concerned works on";
+    control.say("works without it");
+  }
+  control.expect("end");
+}
+
+void run_killed(Store& store, const JobOptions& options) {
+  ASSERT_EQ(store.size(), 4U);
+  constexpr std::uint32_t kVictim = 3;
+  Control control(options.control, store.rank());
+  put_own(store);
+  ASSERT_TRUE(good(store.barrier(kLong)));
+  const Known victim = look_up(store, kVictim), first = look_up(store, 0);
+  EXPECT_TRUE(right(store.get(victim.small, kLong), kSmall, kVictim));
+  control.say("ready");
+  if (store.rank() == kVictim) {
+    control.expect("die");
+    ::raise(SIGKILL);
+  }
+  control.expect("killed");
+  // Its host is alive and says so: nobody has to wait for a deadline.
+  const Deadline end = Deadline::after(real_clock(), kLong);
+  while (store.get(victim.small, kLong)) {
+    if (end.passed(real_clock())) break;
+    sched_yield();
+  }
+  expect_all_unreachable(store, kVictim, victim, Code::owner_lost);
+  EXPECT_TRUE(right(store.get(first.large, kLong), kLarge, 0)) << "who is not concerned works on";
+  control.say("lost");
+  control.expect("end");
+}
+
+}  // namespace holdfast::test

@@ -1,0 +1,162 @@
+// Objects lie on the NUMA node that was asked for: asked from the kernel page by page, not from our own
+// books. Needs a machine with several nodes; ci/testbed/vm is one.
+#include "tests/core/store_fixture.h"
+#include "tests/testbed/kernel.h"
+
+namespace holdfast::test {
+namespace {
+
+using Where = std::map<int, std::size_t>;
+
+class PlacementTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    if (nodes_with_memory().size() < 2) GTEST_SKIP() << "this machine has one NUMA node with memory";
+  }
+
+  static StoreOptions on_all_nodes(std::uint64_t bytes_a_node = 32_MiB) {
+    StoreOptions options = small_options();
+    options.arena.bytes = bytes_a_node * nodes_with_memory().size();
+    return options;
+  }
+
+  /// Puts an object and looks where its pages are.
+  static Where where(Store& store, std::uint64_t size, const PutOptions& options = {}) {
+    const auto ref = store.put(pattern(size, 1), options);
+    EXPECT_TRUE(good(ref));
+    if (!ref) return {};
+    const auto pin = store.get(*ref, kLong);
+    EXPECT_TRUE(good(pin));
+    return pin ? pages_by_node(pin->bytes()) : Where();
+  }
+  static bool all_on(const Where& pages, std::uint32_t node) {
+    return pages.size() == 1 && pages.begin()->first == static_cast<int>(node);
+  }
+};
+
+TEST_F(PlacementTest, AnObjectLiesOnTheNodeThatWasAskedFor) {
+  Store store = open(on_all_nodes());
+  for (int round = 0; round < 2; ++round) {
+    for (const std::uint32_t node : nodes_with_memory()) {
+      for (const std::uint64_t size : {std::uint64_t{100}, 64_KiB, 3_MiB}) {
+        const PutOptions options{.node = numa::NodeId{node}};
+        const Where pages = where(store, size, options);
+        EXPECT_TRUE(all_on(pages, node))
+            << "node " << node << ", " << size << ": " << ::testing::PrintToString(pages);
+      }
+    }
+  }
+  EXPECT_EQ(store.stats().placed_elsewhere, 0U);
+}
+
+TEST_F(PlacementTest, ADraftLiesOnTheNodeThatWasAskedForBeforeItIsWritten) {
+  Store store = open(on_all_nodes());
+  for (const std::uint32_t node : nodes_with_memory()) {
+    auto draft = store.draft(2_MiB, {.node = numa::NodeId{node}});
+    ASSERT_TRUE(good(draft));
+    fill_pattern(draft->bytes(), 1);
+    EXPECT_TRUE(all_on(pages_by_node(draft->bytes()), node)) << node;
+  }
+}
+
+TEST_F(PlacementTest, ByDefaultItIsTheNodeOfThePuttingThread) {
+  Store store = open(on_all_nodes());
+  std::size_t looked = 0;
+  for (const std::uint32_t node : nodes_online()) {
+    for (const std::uint32_t cpu : cpus_of(node)) {
+      const OnCpu pinned(cpu);
+      if (!pinned.works()) continue;
+      ++looked;
+      const Where pages = where(store, 1_MiB);
+      const auto nearest = nearest_node(node, {});
+      ASSERT_TRUE(nearest.has_value());
+      EXPECT_TRUE(all_on(pages, *nearest))
+          << "processor " << cpu << " of node " << node << ": " << ::testing::PrintToString(pages);
+    }
+  }
+  EXPECT_GE(looked, 2U);
+  EXPECT_EQ(store.stats().placed_elsewhere, 0U)
+      << "a thread whose node has no memory is given what is nearest";
+}
+
+TEST_F(PlacementTest, AFullNodeGivesWayToTheNearestWithRoomAndSaysSo) {
+  for (const std::uint32_t asked : nodes_with_memory()) {
+    Store store = open(on_all_nodes(8_MiB));
+    std::set<std::uint32_t> full;
+    std::uint64_t elsewhere = 0;
+    std::optional<std::uint32_t> expected = asked;
+    for (;;) {
+      const auto ref = store.put(pattern(1_MiB, 2), {.node = numa::NodeId{asked}});
+      if (!ref) {
+        EXPECT_TRUE(fails(ref, Code::full));
+        break;
+      }
+      const auto pin = store.get(*ref, kLong);
+      ASSERT_TRUE(good(pin));
+      const Where pages = pages_by_node(pin->bytes());
+      if (!all_on(pages, *expected)) {  // full: from now on the next nearest
+        full.insert(*expected);
+        expected = nearest_node(asked, full);
+        ASSERT_TRUE(expected.has_value());
+      }
+      EXPECT_TRUE(all_on(pages, *expected)) << "asked for node " << asked << ", expected " << *expected
+                                            << ": " << ::testing::PrintToString(pages);
+      if (*expected != asked) ++elsewhere;
+      EXPECT_EQ(store.stats().placed_elsewhere, elsewhere);
+    }
+    EXPECT_EQ(full.size() + 1, nodes_with_memory().size()) << "every node has been used";
+  }
+}
+
+TEST_F(PlacementTest, AnArenaOnSomeNodesLiesOnThese) {
+  for (const std::uint32_t node : nodes_with_memory()) {
+    StoreOptions options = small_options();
+    options.arena.bytes = 16_MiB;
+    options.arena.nodes = {numa::NodeId{node}};
+    Store store = open(options);
+    EXPECT_TRUE(all_on(where(store, 4_MiB), node)) << node;
+    const Stats stats = store.stats();
+    ASSERT_EQ(stats.nodes.size(), 1U);
+    EXPECT_EQ(stats.nodes.front().segment.asked, numa::NodeId{node});
+    EXPECT_TRUE(stats.nodes.front().segment.bound) << stats.nodes.front().segment.note;
+    for (const std::uint32_t other : nodes_with_memory()) {
+      if (other == node) continue;
+      EXPECT_TRUE(fails(store.put(pattern(10, 1), {.node = numa::NodeId{other}}), Code::invalid));
+    }
+  }
+}
+
+TEST_F(PlacementTest, PrefaultingTouchesPagesOnTheirNode) {
+  StoreOptions options = on_all_nodes();
+  options.arena.prefault = numa::ArenaOptions::Prefault::background;
+  Store store = open(options);
+  ASSERT_TRUE(comes_true([&] {
+    for (const NodeStats& node : store.stats().nodes)
+      if (node.segment.bytes_prefaulted < node.segment.bytes) return false;
+    return true;
+  }));
+  for (const std::uint32_t node : nodes_with_memory()) {
+    auto draft = store.draft(8_MiB, {.node = numa::NodeId{node}});  // not written: prefaulted already
+    ASSERT_TRUE(good(draft));
+    EXPECT_TRUE(all_on(pages_by_node(draft->bytes()), node)) << node;
+  }
+}
+
+TEST_F(PlacementTest, ANodeWithoutMemoryIsRefused) {
+  bool found = false;
+  Store store = open(on_all_nodes());
+  const auto usable = nodes_with_memory();
+  for (const std::uint32_t node : nodes_online()) {
+    if (std::ranges::find(usable, node) != usable.end()) continue;
+    found = true;
+    EXPECT_TRUE(fails(store.put(pattern(10, 1), {.node = numa::NodeId{node}}), Code::invalid,
+                      "node " + std::to_string(node)));
+    StoreOptions options = small_options();
+    options.arena.nodes = {numa::NodeId{node}};
+    EXPECT_TRUE(fails(Store::open(options), Code::invalid, "node " + std::to_string(node)));
+  }
+  if (!found) GTEST_SKIP() << "every node of this machine has memory";
+}
+
+}  // namespace
+}  // namespace holdfast::test
