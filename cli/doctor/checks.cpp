@@ -7,7 +7,7 @@
 #include <array>
 
 #include "holdfast/base/units.h"
-#include "numa/src/system_files.h"
+#include "holdfast/numa/system_files.h"
 
 namespace holdfast::cli {
 namespace {
