@@ -1,6 +1,6 @@
 // Asks the kernel of a peer's host whether anybody listens at its address (over TCP) or its life sign (over
-// RDMA, life_sign.h). libfabric's providers connect behind the scenes and answer -FI_EAGAIN for ever where the
-// connection is refused; this tells a process that has died from one that is slow.
+// RDMA, life_sign.h). libfabric's providers connect behind the scenes and answer -FI_EAGAIN for ever where
+// the connection is refused; this tells a process that has died from one that is slow.
 #pragma once
 
 #include <cstddef>

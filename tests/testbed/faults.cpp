@@ -8,7 +8,6 @@
 namespace holdfast::test {
 namespace {
 
-constexpr Duration kSoon = 700ms;
 /// What a call may take beyond its deadline on a machine that does much else.
 constexpr Duration kSlack = 20s;
 constexpr std::uint64_t kSmall = 4096, kLarge = 16 << 20;
@@ -39,10 +38,10 @@ bool right(const Result<Pin>& pin, std::uint64_t size, std::uint64_t seed) {
 
 /// Runs a call that must end by its deadline, with one of the errors of a member out of reach.
 template <class Call>
-void expect_unreachable(const char* what, Code code, Call call) {
+void expect_unreachable(const char* what, Code code, Duration soon, Call call) {
   const TimePoint start = real_clock().now();
   const auto result = call();
-  EXPECT_LT(real_clock().now() - start, kSoon + kSlack) << what;
+  EXPECT_LT(real_clock().now() - start, soon + kSlack) << what;
   ASSERT_FALSE(result) << what;
   EXPECT_TRUE(result.error().code == code ||
               (code == Code::timed_out && result.error().code == Code::owner_lost))
@@ -53,34 +52,36 @@ void expect_unreachable(const char* what, Code code, Call call) {
 
 /// Every kind of call that needs `owner`. `code`: timed_out where nothing can be known, owner_lost where it
 /// is.
-void expect_all_unreachable(Store& store, std::uint32_t owner, const Known& known, Code code) {
+void expect_all_unreachable(Store& store, std::uint32_t owner, const Known& known, Code code, Duration soon) {
   std::vector<std::byte> buffer(kLarge);
-  expect_unreachable("get small", code, [&] { return store.get(known.small, kSoon); });
-  expect_unreachable("get large", code, [&] { return store.get(known.large, kSoon); });
-  expect_unreachable("get_into", code, [&] { return store.get_into(known.large, buffer, kSoon); });
-  expect_unreachable("get_many", code, [&] {
-    return std::move(store.get_many(std::vector{known.small, known.large}, kSoon).front());
+  expect_unreachable("get small", code, soon, [&] { return store.get(known.small, soon); });
+  expect_unreachable("get large", code, soon, [&] { return store.get(known.large, soon); });
+  expect_unreachable("get_into", code, soon, [&] { return store.get_into(known.large, buffer, soon); });
+  expect_unreachable("get_many", code, soon, [&] {
+    return std::move(store.get_many(std::vector{known.small, known.large}, soon).front());
   });
-  expect_unreachable("fetch", code,
-                     [&] { return store.fetch(known.small, {.timeout = kSoon}).wait(kSoon * 2); });
-  expect_unreachable("put at a home", code, [&] {
-    return store.put(name_at(store, owner, "lost put"), pattern(10, 1), {.timeout = kSoon});
+  expect_unreachable("fetch", code, soon,
+                     [&] { return store.fetch(known.small, {.timeout = soon}).wait(soon * 2); });
+  expect_unreachable("put at a home", code, soon, [&] {
+    return store.put(name_at(store, owner, "lost put"), pattern(10, 1), {.timeout = soon});
   });
-  expect_unreachable("lookup", code, [&] { return store.lookup(name_at(store, owner, "unknown"), kSoon); });
+  expect_unreachable("lookup", code, soon,
+                     [&] { return store.lookup(name_at(store, owner, "unknown"), soon); });
 }
 
 /// Gets without a pause until one fails; each that does not is right.
-Error get_until_it_fails(Store& store, std::uint32_t owner, const Known& known, Control& control) {
+Error get_until_it_fails(Store& store, std::uint32_t owner, const Known& known, Control& control,
+                         Duration soon) {
   std::vector<std::byte> buffer(kLarge);
   std::uint64_t gets = 0;
   for (;; ++gets) {
     if (gets == 3) control.say("getting");
     const TimePoint start = real_clock().now();
-    const auto large = store.get(known.large, kSoon);
-    EXPECT_LT(real_clock().now() - start, kSoon + kSlack);
+    const auto large = store.get(known.large, soon);
+    EXPECT_LT(real_clock().now() - start, soon + kSlack);
     if (!large) return large.error();
     EXPECT_TRUE(right(large, kLarge, owner)) << "wrong bytes";
-    const auto small = store.get(known.small, kSoon);
+    const auto small = store.get(known.small, soon);
     if (!small) return small.error();
     EXPECT_TRUE(right(small, kSmall, owner)) << "wrong bytes";
   }
@@ -106,6 +107,7 @@ void run_cut(Store& store, const JobOptions& options) {
   ASSERT_EQ(store.size(), 3U);
   constexpr std::uint32_t kVictim = 1, kOther = 2;
   Control control(options.control, store.rank());
+  const Duration soon = options.deadline;
   put_own(store);
   ASSERT_TRUE(good(store.barrier(kLong)));
   if (store.rank() != 0) {
@@ -113,8 +115,8 @@ void run_cut(Store& store, const JobOptions& options) {
     control.say("ready");
     if (store.rank() == kVictim && control.hear() == "cut off") {
       // It sees the same from its side: everybody else is silent.
-      expect_unreachable("get from the cut host", Code::timed_out,
-                         [&] { return store.get(first.large, kSoon); });
+      expect_unreachable("get from the cut host", Code::timed_out, soon,
+                         [&] { return store.get(first.large, soon); });
       control.say("timed out");
     }
     control.expect("end");
@@ -123,9 +125,9 @@ void run_cut(Store& store, const JobOptions& options) {
   const Known victim = look_up(store, kVictim), other = look_up(store, kOther);
   EXPECT_TRUE(right(store.get(other.small, kLong), kSmall, kOther));
   control.expect("start");
-  const Error error = get_until_it_fails(store, kVictim, victim, control);
+  const Error error = get_until_it_fails(store, kVictim, victim, control, soon);
   EXPECT_TRUE(error.code == Code::timed_out || error.code == Code::owner_lost) << error.message();
-  expect_all_unreachable(store, kVictim, victim, Code::timed_out);
+  expect_all_unreachable(store, kVictim, victim, Code::timed_out, soon);
   EXPECT_TRUE(right(store.get(other.large, kLong), kLarge, kOther)) << "who is not cut off works on";
   EXPECT_TRUE(good(store.put(name_at(store, kOther, "meanwhile"), pattern(10, 1))));
   control.say(fmt::format("failed with {}", to_string(error.code)));
@@ -133,7 +135,7 @@ void run_cut(Store& store, const JobOptions& options) {
     expect_works_again(store, kVictim, victim);
     control.say("works again");
   } else {
-    expect_all_unreachable(store, kVictim, victim, Code::timed_out);
+    expect_all_unreachable(store, kVictim, victim, Code::timed_out, soon);
     EXPECT_TRUE(right(store.get(other.large, kLong), kLarge, kOther)) << "who is not concerned works on";
     control.say("works without it");
   }
@@ -144,6 +146,7 @@ void run_killed(Store& store, const JobOptions& options) {
   ASSERT_EQ(store.size(), 4U);
   constexpr std::uint32_t kVictim = 3;
   Control control(options.control, store.rank());
+  const Duration soon = options.deadline;
   put_own(store);
   ASSERT_TRUE(good(store.barrier(kLong)));
   const Known victim = look_up(store, kVictim), first = look_up(store, 0);
@@ -160,7 +163,7 @@ void run_killed(Store& store, const JobOptions& options) {
     if (end.passed(real_clock())) break;
     sched_yield();
   }
-  expect_all_unreachable(store, kVictim, victim, Code::owner_lost);
+  expect_all_unreachable(store, kVictim, victim, Code::owner_lost, soon);
   EXPECT_TRUE(right(store.get(first.large, kLong), kLarge, 0)) << "who is not concerned works on";
   control.say("lost");
   control.expect("end");

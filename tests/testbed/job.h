@@ -24,9 +24,10 @@ inline constexpr Duration kLong = 100s;
 struct JobOptions {
   std::string scenario;
   std::string control;  ///< directory with the FIFOs RANK.in and RANK.out; empty: nobody speaks with this job
-  std::string interface;    ///< whose counters the wire scenario reads
-  std::string provider;     ///< expected; empty: any
-  std::uint32_t hosts = 0;  ///< expected; 0: any
+  std::string interface;      ///< whose counters the wire scenario reads
+  Duration deadline = 700ms;  ///< of calls that may fail; 16 MiB must come within it
+  std::string provider;       ///< expected; empty: any
+  std::uint32_t hosts = 0;    ///< expected; 0: any
 };
 
 /// Lines between a rank and the script.
