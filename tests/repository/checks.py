@@ -38,7 +38,10 @@ EXAMPLES = ["no", "nowhere", "scratch", "where"]
 # Folders of one machine or one user: refused wherever they stand.
 FOREIGN = ["work", "shared", "home", "root", "opt", "mnt", "media", "srv", "Users"]
 # Files, or folders of them, that may name other places: what these places begin with, and the reason.
-ELSEWHERE = {}
+ELSEWHERE = {
+    "ci/testbed/": ["/ro" + "ot", "/changes/", "/new/"],  # inside the virtual machine
+    "tests/testbed/": ["/hugepages/"],  # below /sys
+}
 
 VARIABLE = re.compile(r'VariableInfo\{\s*Variable::\w+,\s*"(HOLDFAST_\w+)"')
 TABLE_ROW = re.compile(r"^\|\s*`(HOLDFAST_\w+)`\s*\|", re.MULTILINE)
