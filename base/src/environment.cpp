@@ -29,6 +29,8 @@ constexpr std::array kVariables = {
                  "which gets check payload checksums: always, remote or never"},
     VariableInfo{Variable::open_timeout, "HOLDFAST_OPEN_TIMEOUT",
                  "seconds Store::open waits for the other ranks"},
+    VariableInfo{Variable::placement, "HOLDFAST_PLACEMENT",
+                 "NUMA node of objects whose put names none: local (the putting thread's) or interleave"},
     VariableInfo{Variable::collect, "HOLDFAST_COLLECT",
                  "what becomes of objects that nothing keeps: lazy (cache, until room is needed) or eager"},
     VariableInfo{Variable::eviction, "HOLDFAST_EVICTION", "which cached objects go first: lru or s3_fifo"},

@@ -38,6 +38,11 @@ std::optional<std::size_t> LocalMemory::segment_on(numa::NodeId node) const noex
   return std::nullopt;
 }
 
+numa::NodeId LocalMemory::next_node() noexcept {
+  const auto segments = arena_->segments();
+  return segments[next_node_.fetch_add(1, std::memory_order_relaxed) % segments.size()].node;
+}
+
 Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment,
                                     std::optional<numa::NodeId> node) {
   constexpr std::string_view kOperation = "LocalMemory::allocate";

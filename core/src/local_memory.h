@@ -45,6 +45,9 @@ class LocalMemory {
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
   void free(const Block& block) { allocators_[block.segment]->free(block.extent); }
 
+  /// The arena's nodes, one after the other. Any thread.
+  numa::NodeId next_node() noexcept;
+
   /// Blocks that did not lie where they were asked for.
   std::uint64_t placed_elsewhere() const noexcept {
     return placed_elsewhere_.load(std::memory_order_relaxed);
@@ -65,6 +68,7 @@ class LocalMemory {
   std::vector<std::vector<std::size_t>> nearest_;             ///< for each segment, all, nearest first
   Ledger ledger_;
   std::atomic<std::uint64_t> placed_elsewhere_{0};
+  std::atomic<std::uint64_t> next_node_{0};
   std::vector<std::atomic<View*>> views_;
   std::mutex owned_mutex_;
   std::vector<std::unique_ptr<View>> owned_views_;

@@ -78,6 +78,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Want want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range = {}) const;
   Status publish(const Key& name, const Entry& entry, Duration timeout);
 
+  std::optional<numa::NodeId> node_for(const PutOptions& options);
   Result<ObjectRef> enter(DraftState& draft, const std::optional<Key>& name);
   Status erase(const Entry& entry, Deadline deadline);
 

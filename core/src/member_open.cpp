@@ -54,7 +54,9 @@ void report_fallbacks(const Job& job) {
     log(loud, fmt::format("other hosts are reached over TCP by {} on {}: {}; `holdfast doctor` tells more",
                           job.fabric_info.provider, job.fabric_info.domain, job.fabric_info.reason));
   for (const numa::SegmentReport& segment : job.memory->arena().report())
-    log(segment.note.empty() ? LogLevel::debug : loud,
+    log(segment.note.empty()                                     ? LogLevel::debug
+        : segment.bound && segment.pages >= numa::Pages::huge_2m ? LogLevel::info  // only not the largest
+                                                                 : loud,
         fmt::format("node {}: {} on {} pages{}{}{}", segment.asked.value, format_bytes(segment.bytes),
                     to_string(segment.pages), segment.bound ? "" : ", not bound to the node",
                     segment.note.empty() ? "" : ": ", segment.note));

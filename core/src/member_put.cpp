@@ -29,10 +29,15 @@ Result<BlockLayout> layout_for(std::uint64_t size, const PutOptions& options) {
 
 }  // namespace
 
+std::optional<numa::NodeId> Member::node_for(const PutOptions& options) {
+  if (options.node || job_.options.placement == Placement::local) return options.node;
+  return job_.memory->next_node();
+}
+
 Result<Draft> Member::draft(std::uint64_t size, const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(size, options));
   HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
+               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), node_for(options)));
   auto state =
       std::make_unique<DraftState>(shared_from_this(), job_.memory, job_.holdings->new_id(), layout, block);
   state->timeout = options.timeout;
@@ -43,7 +48,7 @@ Result<ObjectRef> Member::put(std::optional<Key> name, std::span<const std::byte
                               const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(bytes.size(), options));
   HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), options.node));
+               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), node_for(options)));
   DraftState draft({}, job_.memory, job_.holdings->new_id(), layout, block);
   draft.timeout = options.timeout;
   fill_block(block.address, layout, bytes);

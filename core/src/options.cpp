@@ -88,6 +88,11 @@ Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
     HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_OPEN_TIMEOUT"));
     options.open_timeout = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
   }
+  if (const auto text = environment.get(Variable::placement)) {
+    HOLDFAST_TRY(options.placement,
+                 parse_word<Placement>(*text, "HOLDFAST_PLACEMENT",
+                                       {{"local", Placement::local}, {"interleave", Placement::interleave}}));
+  }
   if (const auto text = environment.get(Variable::collect)) {
     HOLDFAST_TRY(
         options.lifetime.collect,

@@ -157,11 +157,13 @@ TEST_F(StoreLifeTest, RequiredHugePagesThatAreNotThereAreUnsupportedWithTheFix) 
 }
 
 TEST_F(StoreLifeTest, TheEnvironmentIsLaidOverTheDefaults) {
-  const Variable variables[] = {
-      {"HOLDFAST_ARENA", "32MiB"},      {"HOLDFAST_CATALOGUE", "5000"},   {"HOLDFAST_PAGES", "base"},
-      {"HOLDFAST_NODES", "0"},          {"HOLDFAST_PROVIDER", "net"},     {"HOLDFAST_INTERFACE", "lo"},
-      {"HOLDFAST_SAME_HOST", "fabric"}, {"HOLDFAST_VERIFY", "remote"},    {"HOLDFAST_OPEN_TIMEOUT", "7"},
-      {"HOLDFAST_COLLECT", "eager"},    {"HOLDFAST_EVICTION", "s3_fifo"}, {"HOLDFAST_TOKEN_LIFETIME", "5"}};
+  const Variable variables[] = {{"HOLDFAST_ARENA", "32MiB"},          {"HOLDFAST_CATALOGUE", "5000"},
+                                {"HOLDFAST_PAGES", "base"},           {"HOLDFAST_NODES", "0"},
+                                {"HOLDFAST_PROVIDER", "net"},         {"HOLDFAST_INTERFACE", "lo"},
+                                {"HOLDFAST_SAME_HOST", "fabric"},     {"HOLDFAST_VERIFY", "remote"},
+                                {"HOLDFAST_OPEN_TIMEOUT", "7"},       {"HOLDFAST_COLLECT", "eager"},
+                                {"HOLDFAST_PLACEMENT", "interleave"}, {"HOLDFAST_EVICTION", "s3_fifo"},
+                                {"HOLDFAST_TOKEN_LIFETIME", "5"}};
   const auto options = StoreOptions::from_environment();
   ASSERT_TRUE(good(options));
   EXPECT_EQ(options->arena.bytes, 32_MiB);
@@ -174,6 +176,7 @@ TEST_F(StoreLifeTest, TheEnvironmentIsLaidOverTheDefaults) {
   EXPECT_EQ(options->verify, Verify::remote);
   EXPECT_EQ(options->open_timeout, Duration(7s));
   EXPECT_EQ(options->lifetime.collect, Collect::eager);
+  EXPECT_EQ(options->placement, Placement::interleave);
   EXPECT_EQ(options->lifetime.eviction, Eviction::s3_fifo);
   EXPECT_EQ(options->lifetime.token_lifetime, Duration(5s));
   StoreOptions given;
@@ -187,8 +190,8 @@ TEST_F(StoreLifeTest, ValuesThatCannotBeReadNameTheVariable) {
       {"HOLDFAST_CATALOGUE", "-5"},     {"HOLDFAST_PAGES", "enormous"},   {"HOLDFAST_PAGES", "require:"},
       {"HOLDFAST_NODES", "0,,1"},       {"HOLDFAST_NODES", "zero"},       {"HOLDFAST_NODES", "4294967296"},
       {"HOLDFAST_SAME_HOST", "Memory"}, {"HOLDFAST_VERIFY", "sometimes"}, {"HOLDFAST_OPEN_TIMEOUT", "soon"},
-      {"HOLDFAST_OPEN_TIMEOUT", "5s"},  {"HOLDFAST_COLLECT", "never"},    {"HOLDFAST_EVICTION", "fifo"},
-      {"HOLDFAST_TOKEN_LIFETIME", "1m"}};
+      {"HOLDFAST_OPEN_TIMEOUT", "5s"},  {"HOLDFAST_COLLECT", "never"},    {"HOLDFAST_PLACEMENT", "2"},
+      {"HOLDFAST_EVICTION", "fifo"},    {"HOLDFAST_TOKEN_LIFETIME", "1m"}};
   for (const auto& [variable, value] : bad) {
     const Variable set(variable, value);
     EXPECT_TRUE(fails(StoreOptions::from_environment(), Code::invalid, variable)) << variable << "=" << value;

@@ -20,11 +20,12 @@ class PlacementTest : public StoreTest {
     return options;
   }
 
-  /// Puts an object and looks where its pages are.
-  static Where where(Store& store, std::uint64_t size, const PutOptions& options = {}) {
+  /// Puts an object, keeps it, and looks where its pages are.
+  Where where(Store& store, std::uint64_t size, const PutOptions& options = {}) {
     const auto ref = store.put(pattern(size, 1), options);
     EXPECT_TRUE(good(ref));
     if (!ref) return {};
+    kept_.push_back(*ref);
     const auto pin = store.get(*ref, kLong);
     EXPECT_TRUE(good(pin));
     return pin ? pages_by_node(pin->bytes()) : Where();
@@ -32,6 +33,8 @@ class PlacementTest : public StoreTest {
   static bool all_on(const Where& pages, std::uint32_t node) {
     return pages.size() == 1 && pages.begin()->first == static_cast<int>(node);
   }
+
+  std::vector<ObjectRef> kept_;
 };
 
 TEST_F(PlacementTest, AnObjectLiesOnTheNodeThatWasAskedFor) {
@@ -46,6 +49,23 @@ TEST_F(PlacementTest, AnObjectLiesOnTheNodeThatWasAskedFor) {
       }
     }
   }
+  EXPECT_EQ(store.stats().placed_elsewhere, 0U);
+}
+
+TEST_F(PlacementTest, InterleavedObjectsLieOnTheNodesInTurn) {
+  StoreOptions options = on_all_nodes();
+  options.placement = Placement::interleave;
+  Store store = open(options);
+  std::map<int, int> objects;
+  const auto nodes = nodes_with_memory();
+  for (std::size_t i = 0; i < 3 * nodes.size(); ++i) {
+    const Where pages = where(store, 1_MiB);
+    ASSERT_EQ(pages.size(), 1U) << "an object lies on one node: " << ::testing::PrintToString(pages);
+    ++objects[pages.begin()->first];
+  }
+  EXPECT_EQ(objects.size(), nodes.size());
+  for (const auto& [node, count] : objects) EXPECT_EQ(count, 3) << "node " << node;
+  EXPECT_TRUE(all_on(where(store, 1_MiB, {.node = numa::NodeId{nodes[0]}}), nodes[0])) << "a put may choose";
   EXPECT_EQ(store.stats().placed_elsewhere, 0U);
 }
 
@@ -91,6 +111,7 @@ TEST_F(PlacementTest, AFullNodeGivesWayToTheNearestWithRoomAndSaysSo) {
         EXPECT_TRUE(fails(ref, Code::full));
         break;
       }
+      kept_.push_back(*ref);  // what nothing keeps would make room
       const auto pin = store.get(*ref, kLong);
       ASSERT_TRUE(good(pin));
       const Where pages = pages_by_node(pin->bytes());

@@ -28,6 +28,12 @@ enum class SameHost : std::uint8_t {
   fabric,  ///< through the fabric, as if on different hosts: for measuring and testing
 };
 
+/// On which NUMA node an object lies whose put names none.
+enum class Placement : std::uint8_t {
+  local,       ///< the node of the putting thread
+  interleave,  ///< the arena's nodes in turn, object by object: for what is read from all over the machine
+};
+
 /// What becomes of an object that nothing keeps any more: no reference, no name.
 enum class Collect : std::uint8_t {
   lazy,   ///< it stays readable as cache, until room is needed
@@ -63,6 +69,8 @@ struct StoreOptions {
   SameHost same_host = SameHost::memory;  ///< HOLDFAST_SAME_HOST
   Verify verify = Verify::always;         ///< HOLDFAST_VERIFY; each get may choose for itself
 
+  Placement placement = Placement::local;  ///< HOLDFAST_PLACEMENT; each put may name a node
+
   LifetimeOptions lifetime;  ///< of this member's objects
 
   /// How long open() waits for the other ranks (HOLDFAST_OPEN_TIMEOUT, seconds). A rank that does not come is
@@ -87,7 +95,7 @@ struct PutOptions {
   /// Payload alignment in bytes: a power of two, 64 to 2 MiB.
   std::uint32_t alignment = 64;
 
-  /// NUMA node to lie on; nothing: the node of the putting thread. A node that is full gives way to the
+  /// NUMA node to lie on; nothing: as StoreOptions::placement says. A node that is full gives way to the
   /// nearest with room (counted in stats().placed_elsewhere).
   std::optional<numa::NodeId> node;
 

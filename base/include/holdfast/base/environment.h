@@ -24,6 +24,7 @@ enum class Variable : std::uint8_t {
   same_host,       ///< HOLDFAST_SAME_HOST: memory or fabric
   verify,          ///< HOLDFAST_VERIFY: which gets check payload checksums
   open_timeout,    ///< HOLDFAST_OPEN_TIMEOUT: seconds
+  placement,       ///< HOLDFAST_PLACEMENT: local or interleave
   collect,         ///< HOLDFAST_COLLECT: lazy or eager
   eviction,        ///< HOLDFAST_EVICTION: lru or s3_fifo
   token_lifetime,  ///< HOLDFAST_TOKEN_LIFETIME: seconds
