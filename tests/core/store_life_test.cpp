@@ -113,6 +113,8 @@ TEST_F(StoreLifeTest, OpensAgainAndAgainAndLeavesNoDescriptors) {
   for (int i = 0; i < 5; ++i) {
     Store store = open();
     EXPECT_TRUE(good(store.get(put(store, 1000, 1), 0s)));
+    // Connects: libfabric 1.17 keeps the socket of an endpoint that is closed while it connects.
+    EXPECT_TRUE(good(store.barrier(kLong)));
     EXPECT_TRUE(fails(store.get(name("nobody"), 1ms), Code::timed_out));
   }
   EXPECT_EQ(descriptors(), before);
