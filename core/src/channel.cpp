@@ -153,7 +153,7 @@ void Channel::receive(std::span<const std::byte> bytes) {
   if (!header) return;
   if (header->type == MessageType::reply) {
     const auto found = calls_.find(header->request);
-    if (found == calls_.end()) return;  // its caller gave up
+    if (found == calls_.end()) return refused(*header);
     PendingCall& call = *found->second;
     call.reply.emplace(header->body.begin(), header->body.end());
     call.event.set();
@@ -207,7 +207,7 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
       const Status alive = co_await probe(receiver, deadline);
       if (!alive && alive.error().code == Code::owner_lost) looked.lost = clock_.now();
     }
-    if (looked.lost && *looked.lost >= started)
+    if (looked.replaced || (looked.lost && *looked.lost >= started))
       co_return fail(Code::owner_lost, "Channel::call", "its process has ended");
   }
   WireReader in(*pending.reply);
@@ -244,9 +244,24 @@ MessageHeader Channel::header_to(Receiver receiver, MessageType type, std::span<
 }
 
 Task<Status> Channel::probe(Receiver receiver, Deadline deadline) {
-  Status alive =
-      co_await send(receiver.address, encode(header_to(receiver, MessageType::ping, {})), deadline);
+  Probe& probe = probes_[receiver.incarnation];
+  if (probe.replaced)
+    co_return fail(Code::owner_lost, "Channel::probe", "another process has its address by now");
+  MessageHeader header = header_to(receiver, MessageType::ping, {});
+  header.request = probe.request = next_request_++;
+  if (!closing_) header.reply_to = endpoint_->address();
+  Status alive = co_await send(receiver.address, encode(header), deadline);
   co_return alive;
+}
+
+/// A reply that no call waits for: its caller gave up, or it is the answer to a ping, which only another life
+/// than the one that was meant gives.
+void Channel::refused(const MessageHeader& reply) {
+  WireReader in(reply.body);
+  const Status status = get_status(in);
+  if (status || status.error().code != Code::owner_lost) return;
+  for (auto& [incarnation, probe] : probes_)
+    if (probe.request == reply.request) probe.replaced = true;
 }
 
 void Channel::tell(Receiver receiver, MessageType type, std::vector<std::byte> body) {

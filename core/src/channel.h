@@ -47,6 +47,10 @@ class Channel {
   /// Runs what can run; blocks until something ended, a timer is due, wake() is called, or `until`.
   std::size_t drive(Deadline until, Duration spin);
   void wake() noexcept { endpoint_->wake(); }
+  /// When drive() has something to do even if nothing comes.
+  Deadline next_timer() const noexcept {
+    return timers_.empty() ? Deadline::never() : Deadline::at(timers_.begin()->first);
+  }
 
   /// Being destroyed: what has ended must not start anything more on the endpoint.
   bool closing() const noexcept { return closing_; }
@@ -68,7 +72,8 @@ class Channel {
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline, Cancellation* cancellation = nullptr);
 
-  /// Whether the peer's process is there: owner_lost if not.
+  /// Whether the peer's process is there: owner_lost if not. That another life of it is there is known from
+  /// the second time on: who is there does not answer.
   Task<Status> probe(Receiver receiver, Deadline deadline);
 
   /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
@@ -87,6 +92,7 @@ class Channel {
   friend class Event;
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
+  void refused(const MessageHeader& reply);
   void give_up(Receiver receiver, MessageHeader awaiting);
   MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
@@ -103,6 +109,8 @@ class Channel {
   struct Probe {
     TimePoint at{};
     std::optional<TimePoint> lost;  ///< when it last was not there
+    std::uint64_t request = 0;      ///< of the last ping: another life refuses it
+    bool replaced = false;          ///< another life answers at its address: this one is over
   };
   std::unordered_map<std::uint64_t, Probe> probes_;  ///< by incarnation
   std::uint64_t sends_in_flight_ = 0;

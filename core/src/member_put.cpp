@@ -114,14 +114,7 @@ Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {
       done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
     });
   });
-  if (published) return {};
-  if (published.error().code == Code::timed_out) {
-    // The home may have entered it after all; it must not point to an object that is gone. Behind the request
-    // on the same way, so it cannot be overtaken by it.
-    if (auto lane = lanes_->mine())
-      (*lane)->run([&](Channel& channel) { unpublish_unheard(job_, channel, name, entry.id); });
-  }
-  return tl::unexpected(published.error());
+  return published ? Status() : tl::unexpected(published.error());
 }
 
 Status Member::erase(const ObjectRef& ref, Duration timeout) {

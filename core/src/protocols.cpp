@@ -187,8 +187,11 @@ Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Dea
   put_key(body, name);
   put_entry(body, entry);
   auto reply = co_await channel.call(job.peers->receiver(home), MessageType::publish, body.take(), deadline);
-  if (!reply) co_return name_peer(job, home, std::move(reply).error(), "Store::put");
-  co_return Status{};
+  if (reply) co_return Status{};
+  // The home may have entered it after all; it must not point to an object that is gone. Behind the request
+  // on the same way, so it cannot be overtaken by it.
+  if (reply.error().code == Code::timed_out) unpublish_unheard(job, channel, name, entry.id);
+  co_return name_peer(job, home, std::move(reply).error(), "Store::put");
 }
 
 Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline) {

@@ -41,7 +41,8 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
 Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
                                          std::vector<Entry> entries, Want want, Deadline deadline);
 
-/// Asks a name's home to enter it. Errors: exists, full, timed_out, owner_lost.
+/// Asks a name's home to enter it, and to take it back where no answer came in time. Errors: exists, full,
+/// timed_out, owner_lost.
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline);
 
 /// Asks a name's home to take it out, if it stands for `id` (any, if zero). Errors: not_found, timed_out,
