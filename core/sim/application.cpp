@@ -143,9 +143,8 @@ Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline dead
     co_return Handle{entry, references.make_own(entry.id)};
   }
   if (auto shared = references.share(entry.id, entry.owner)) co_return Handle{entry, std::move(shared)};
-  const HoldRequest request{entry.id, references.new_hold(), token};
-  HOLDFAST_CO_DO(co_await hold_object(job_, channel_, entry.owner, request, deadline));
-  co_return Handle{entry, references.granted(entry.id, entry.owner, request.number)};
+  HOLDFAST_CO_TRY(auto held, co_await hold_object(job_, channel_, entry.owner, entry.id, token, deadline));
+  co_return Handle{entry, std::move(held)};
 }
 
 Task<Status> Application::erase(Entry entry, Duration timeout) {
@@ -172,16 +171,16 @@ Task<Status> Application::erase_entry(Entry entry, Deadline deadline) {
 
 Task<Status> Application::erase(Key name, Duration timeout) {
   const Deadline deadline = after(timeout);
-  Result<Entry> entry = Entry{};
+  HOLDFAST_CO_TRY(const Entry entry, co_await resolve(job_, channel_, name, {}, deadline));
+  Status erased = co_await erase_entry(entry, deadline);
+  if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
+    co_return erased;
+  Result<Entry> gone = Entry{};
   if (job_.peers->home_of(name) == self())
-    entry = job_.holdings->unpublish(name, ObjectId{});
+    gone = job_.holdings->unpublish(name, entry.id);
   else
-    entry = co_await unpublish_name(job_, channel_, name, ObjectId{}, deadline);
-  if (!entry) co_return tl::unexpected(entry.error());
-  Status erased = co_await erase_entry(*entry, deadline);
-  const bool gone_anyway =
-      !erased && (erased.error().code == Code::not_found || erased.error().code == Code::owner_lost);
-  co_return gone_anyway ? Status() : erased;
+    gone = co_await unpublish_name(job_, channel_, name, entry.id, deadline);
+  co_return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
 }
 
 }  // namespace holdfast::sim

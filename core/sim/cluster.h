@@ -39,7 +39,7 @@ class Cluster {
   HostId host(MemberId member) const { return network_.host_of(process(member)); }
 
   /// The member's present life; nullptr while there is none.
-  Life* life(MemberId member) { return members_[member.value].life.get(); }
+  Life* life(MemberId member) const { return members_[member.value].life.get(); }
   /// As life(), while it runs: it neither is stopped nor leaves.
   Life* running(MemberId member);
   /// Lives it has had.

@@ -212,6 +212,8 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   }
   WireReader in(*pending.reply);
   Status status = get_status(in);
+  // Only another life answers so.
+  if (!status && status.error().code == Code::owner_lost) probes_[receiver.incarnation].replaced = true;
   if (!status) co_return tl::unexpected(std::move(status).error());
   co_return std::vector<std::byte>(pending.reply->begin() + kGoodStatusBytes, pending.reply->end());
 }
@@ -252,6 +254,12 @@ Task<Status> Channel::probe(Receiver receiver, Deadline deadline) {
   if (!closing_) header.reply_to = endpoint_->address();
   Status alive = co_await send(receiver.address, encode(header), deadline);
   co_return alive;
+}
+
+Task<void> Channel::sleep(TimePoint when) {
+  Event event(*this);
+  event.wait_until(when);
+  co_await event;
 }
 
 /// A reply that no call waits for: its caller gave up, or it is the answer to a ping, which only another life

@@ -59,6 +59,12 @@ class Channel {
   const Clock& clock() const noexcept { return clock_; }
   fabric::Endpoint& endpoint() noexcept { return *endpoint_; }
 
+  /// As Endpoint::connect; timed_out while the channel closes: what ends then may go on with another step.
+  Result<fabric::PeerId> connect(std::span<const std::byte> address) {
+    if (closing_) return tl::unexpected(closed_status().error());
+    return endpoint_->connect(address);
+  }
+
   /// co_await it: the Status of one read.
   class Read;
   Read read(const fabric::ReadRequest& request);
@@ -75,6 +81,15 @@ class Channel {
   /// Whether the peer's process is there: owner_lost if not. That another life of it is there is known from
   /// the second time on: who is there does not answer.
   Task<Status> probe(Receiver receiver, Deadline deadline);
+
+  /// True if another life of the peer has answered in its place: then this one is over for certain.
+  bool is_replaced(const Receiver& receiver) const {
+    const auto known = probes_.find(receiver.incarnation);
+    return known != probes_.end() && known->second.replaced;
+  }
+
+  /// Returns at `when`, or when the channel closes.
+  Task<void> sleep(TimePoint when);
 
   /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
   void tell(Receiver receiver, MessageType type, std::vector<std::byte> body);

@@ -96,7 +96,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
     HOLDFAST_CO_TRY(known, co_await region_of(job, channel, member, catalogue_at, deadline));
   }
   const RegionKey region = *known;
-  HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.endpoint().connect(job.peers->card(member).address));
+  HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block,
                   job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
@@ -245,7 +245,7 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   }
   const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer,
-                  channel.endpoint().connect(job.peers->card(entry.owner).address));
+                  channel.connect(job.peers->card(entry.owner).address));
   HOLDFAST_CO_TRY(const Block block, job.holdings->allocate(bytes, layout.alignment(), std::nullopt));
   landing.base = block.address;
   landing.hold = std::make_shared<HeldBlock>(job.memory, block);

@@ -217,20 +217,28 @@ void unpublish_unheard(Job& job, Channel& channel, const Key& name, const Object
   channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
 }
 
-Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline) {
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                     TokenId token, Deadline deadline) {
   job.counters.add(Count::reference_messages);
+  References& references = *job.references;
+  const HoldRequest request{id, references.new_hold(id), token};
   WireWriter body;
   put_hold(body, request);
   auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
-  if (reply) co_return Status{};
-  if (reply.error().code == Code::timed_out) {
-    // It may have been granted after all. Behind the request on the same way, so it cannot overtake it.
+  if (reply) co_return references.granted(id, owner, request.number);
+  const Code code = reply.error().code;
+  const bool unheard = code == Code::timed_out || code == Code::owner_lost;
+  if (unheard) {
+    // It may have been granted, or be so yet. This follows the request on the same way, so it cannot overtake
+    // it; what is reported besides comes through even if their connection breaks.
     ReferenceReport undo;
-    undo.drops.push_back({request.id, request.number});
+    undo.drops.push_back({id, request.number});
     WireWriter report;
     put_report(report, undo);
     channel.tell(job.peers->receiver(owner), MessageType::report, report.take());
   }
+  using Answer = References::Answer;
+  references.not_granted(id, owner, request.number, unheard ? Answer::none : Answer::refused);
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
 }
 

@@ -52,9 +52,10 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
 /// The same without waiting for an answer.
 void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id);
 
-/// Asks the owner to count this process among the holders of an object. A hold that got no answer in time is
-/// taken back. Errors: not_found, expired, timed_out, owner_lost.
-Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline);
+/// Asks the owner, another member, to count this process among the holders of an object (token number 0:
+/// without one). A hold that got no answer is taken back. Errors: not_found, expired, timed_out, owner_lost.
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                     TokenId token, Deadline deadline);
 
 /// Asks the owner to erase an object, then its name's home to forget it. Errors: not_found, timed_out,
 /// owner_lost.

@@ -27,6 +27,7 @@ class Oracle {
     std::uint64_t bytes = 0;
     State state = State::drafting;
     bool erase_tried = false;
+    TimePoint sealed_from;  ///< when its seal was begun
   };
   struct Naming {
     std::uint32_t object = 0;
@@ -58,6 +59,7 @@ class Oracle {
   Naming& naming(std::uint32_t name, std::uint32_t object);
   void erasing(std::uint32_t object) { objects_.at(object).erase_tried = true; }
   void erasing_name(std::uint32_t name);
+  void erased_name(std::uint32_t name) { --names_being_erased_[name]; }
 
   void trouble(MemberId member) { troubled_[member.value] = true; }
   void stopped(MemberId member);
@@ -100,14 +102,16 @@ class Oracle {
     return cluster_.lives(one) > 1 || cluster_.lives(other) > 1;
   }
   bool were_silent(MemberId one, MemberId other) const;
+  bool was_pending(const Operation& operation, const Object& object) const;
   bool may_be_gone(const Object& object, MemberId holder) const;
   void complain(const Operation& operation, const Error& error);
   void complain(std::string what);
-  void judge(const Operation& operation, const Object& object, const Error& error, bool pending);
+  void judge(const Operation& operation, const Object& object, const Error& error);
   const Naming* stable(std::uint32_t name, TimePoint before) const;
   bool named_troubled(const Operation& operation, std::uint32_t name) const;
   void judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error);
   MemberId home_of(std::uint32_t name) const;
+  bool kept_by_lost_name(MemberId owner) const;
   void check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
                    const std::optional<ByteRange>& range);
 
@@ -115,6 +119,7 @@ class Oracle {
   const Scenario& scenario_;
   std::map<std::uint32_t, Object> objects_;
   std::map<std::uint32_t, std::vector<Naming>> names_;
+  std::map<std::uint32_t, std::uint32_t> names_being_erased_;  ///< by how many
   std::map<std::uint32_t, bool> troubled_;
   std::vector<Silence> silences_;
   std::vector<std::string> violations_;

@@ -198,8 +198,9 @@ void Player::make(const Step& step) {
   }
   const auto bytes = pattern(step.object, step.amount);
   std::ranges::copy(bytes, (*draft)->block.address + (*draft)->layout.payload_offset());
-  oracle_.made(step.object,
-               {member, cluster_->lives(member), (*draft)->id, step.amount, Oracle::State::drafting, false});
+  oracle_.made(
+      step.object,
+      {member, cluster_->lives(member), (*draft)->id, step.amount, Oracle::State::drafting, false, {}});
   auto& hands = hands_[step.member];
   if (step.act == Act::draft) hands.held[step.object] = app(member).promise(**draft);
   hands.drafts[step.object] = std::move(*draft);
@@ -219,6 +220,7 @@ void Player::seal(const Step& step) {
     return app(member).abandon(std::move(draft));
   }
   object.state = Oracle::State::sealing;
+  object.sealed_from = timeline().now();
   const std::uint32_t name = step.other;
   const Duration time = timeout();
   const Operation operation = begin(member, step.act, step.object, name, time);
@@ -360,7 +362,7 @@ void Player::act_by_name(const Step& step) {
   oracle_.erasing_name(name);
   run(step.act, operation, app(member).erase(key_of_name(name), time),
       [this, name](const Operation& ended, const Status& status) {
-        oracle_.erasing_name(name);  // what came while it was under way, too
+        oracle_.erased_name(name);
         oracle_.erased(ended, status);
       });
 }
