@@ -249,6 +249,7 @@ void Agent::report(const MessageHeader& message) {
   const MemberId from{message.from};
   for (const auto& token : report.tokens) job_.holdings->add_token(token.id, {from, token.number});
   for (const auto& drop : report.drops) job_.holdings->drop(drop.id, from, drop.number);
+  for (const auto& hold : report.undone) job_.holdings->undo_hold(hold.id, from, hold.number);
   WireWriter body;
   put_status(body, {});
   channel_->reply(message, body.bytes());

@@ -130,6 +130,11 @@ void Holdings::drop(const ObjectId& id, MemberId member, std::uint64_t number) {
   if (holders_.drop(id, member, number)) settle(id);
 }
 
+void Holdings::undo_hold(const ObjectId& id, MemberId member, std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  if (holders_.undo(id, member, number)) settle(id);
+}
+
 void Holdings::member_lost(MemberId member) {
   const std::lock_guard lock(mutex_);
   for (const ObjectId& id : holders_.member_lost(member)) settle(id);

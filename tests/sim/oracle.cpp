@@ -104,7 +104,7 @@ bool Oracle::were_silent(MemberId one, MemberId other) const {
 
 /// Until so late that the news could not come in time.
 bool Oracle::was_pending(const Operation& operation, const Object& object) const {
-  return object.state == State::drafting || object.sealed_from + kNoticing > operation.deadline.time();
+  return operation.shares_deadline || object.state == State::drafting || object.decided_from + kNoticing > operation.deadline.time();
 }
 
 bool Oracle::may_be_gone(const Object& object, MemberId holder) const {
@@ -309,14 +309,18 @@ void Oracle::check_kept(MemberId holder, std::uint32_t object) {
                          holder.value));
 }
 
-/// A name goes with its home, and nobody can take it away from its object any more: known, and not mended
-/// yet.
+/// A name goes with its home; and it is erased alone where its object's owner seems to be dead and is not.
+/// Nobody can take it away from its object any more: known, and not mended yet.
 bool Oracle::kept_by_lost_name(MemberId owner) const {
+  const bool was_silent = std::ranges::any_of(
+      silences_, [owner](const Silence& silence) { return silence.one == owner || silence.other == owner; });
   return std::ranges::any_of(names_, [&](const auto& named) {
     const MemberId home = home_of(named.first);
-    return (cluster_.life(home) == nullptr || cluster_.lives(home) > 1) &&
-           std::ranges::any_of(named.second,
-                               [&](const Naming& each) { return objects_.at(each.object).owner == owner; });
+    const bool home_lost = cluster_.life(home) == nullptr || cluster_.lives(home) > 1;
+    return std::ranges::any_of(named.second, [&](const Naming& each) {
+      const Object& object = objects_.at(each.object);
+      return object.owner == owner && (home_lost || (was_silent && object.erase_tried));
+    });
   });
 }
 

@@ -27,7 +27,7 @@ class Oracle {
     std::uint64_t bytes = 0;
     State state = State::drafting;
     bool erase_tried = false;
-    TimePoint sealed_from;  ///< when its seal was begun
+    TimePoint decided_from;  ///< when its seal was begun, or it was abandoned
   };
   struct Naming {
     std::uint32_t object = 0;
@@ -42,6 +42,7 @@ class Oracle {
     std::uint32_t life = 0;
     TimePoint start;
     Deadline deadline = Deadline::never();
+    bool shares_deadline = false;  ///< with others, one after the other: those before may use it up
   };
   struct Token {
     std::uint32_t object = 0;
