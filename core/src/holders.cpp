@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/mutation.h"
+
 namespace holdfast {
 namespace {
 
@@ -40,7 +42,7 @@ bool Holders::drop(const ObjectId& id, MemberId member, std::uint64_t number) {
   std::vector<Holder>& holders = at->second.holders;
   const auto known = std::ranges::find(holders, member, &Holder::member);
   if (known == holders.end()) return false;
-  if (known->number <= number) return end(at, known);
+  if (known->number <= number || HOLDFAST_MUTATION(apply_stale_drop)) return end(at, known);
   std::erase_if(known->others, [number](std::uint64_t other) { return other <= number; });
   return false;
 }
@@ -86,7 +88,7 @@ std::vector<ObjectId> Holders::expire(TimePoint now) {
     std::ranges::pop_heap(expiries_, kLatestFirst);
     expiries_.pop_back();
     const auto at = kept_.find(id);
-    if (at == kept_.end()) continue;
+    if (at == kept_.end() || HOLDFAST_MUTATION(ignore_token_expiry)) continue;
     std::erase_if(at->second.tokens, [now](const Token& token) { return token.expires <= now; });
     if (forget_if_empty(at)) free.push_back(id);
   }

@@ -5,6 +5,7 @@
 
 #include "holdfast/base/check.h"
 #include "src/holdings.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -136,6 +137,7 @@ void Holdings::undo_hold(const ObjectId& id, MemberId member, std::uint64_t numb
 }
 
 void Holdings::member_lost(MemberId member) {
+  if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return;
   const std::lock_guard lock(mutex_);
   for (const ObjectId& id : holders_.member_lost(member)) settle(id);
 }

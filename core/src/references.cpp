@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "src/mutation.h"
+
 namespace holdfast {
 
 Reference::~Reference() { table_->dropped(*this); }
@@ -67,6 +69,7 @@ TokenId References::make_token(std::shared_ptr<Reference> reference) {
   Pending& pending = pending_[reference->owner()];
   const std::uint64_t number = ++pending.last_token;
   const ObjectId id = reference->id();
+  if (HOLDFAST_MUTATION(forget_guard_of_token)) reference.reset();
   pending.tokens.push_back({id, number, std::move(reference)});
   something_to_report();
   return {self_, number};

@@ -71,7 +71,7 @@ class Generator {
     out_.eager = random_.one_in(2);
     out_.s3_fifo = random_.one_in(2);
     out_.piece_bytes = pick<std::uint32_t>({64, 256, 4096});
-    out_.jitter_us = pick<std::uint32_t>({0, 3, 50});
+    out_.jitter_us = pick<std::uint32_t>({0, 3, 50, 3'000});
     out_.detection_ms = pick<std::uint32_t>({20, 500, 4000});
     out_.token_ms = pick<std::uint32_t>({20, 300, 2000});
     out_.arena_kib = pick<std::uint32_t>({192, 256, 512});
@@ -79,7 +79,11 @@ class Generator {
 
   void work() {
     if (objects_ == 0 || random_.one_in(5)) return make_object();
-    switch (random_.below(16)) {
+    switch (random_.below(18)) {
+      case 16:
+        return hold_and_drop();
+      case 17:
+        return write_over();
       case 0:
         return add(member(), Act::get_name, 0, name(), random_.below(2));
       case 1:
@@ -106,6 +110,40 @@ class Generator {
       default:
         for (std::uint32_t i = 0; i < 2; ++i) add(member(), Act::get, object());
     }
+  }
+
+  /// A member gets an object again and again, about when it has let go of it: drops and holds meet on the
+  /// way.
+  void hold_and_drop() {
+    const std::uint32_t owner = member(), holder = member(), what = ++objects_;
+    const std::uint64_t now = now_;
+    add(owner, Act::put, what, 0, size());
+    for (int i = 0; i < 6; ++i) {
+      add(owner, Act::pass, what, holder, random_.below(2));
+      now_ += random_.below(9'000);
+      add(holder, Act::drop, what);
+      if (random_.one_in(4)) add(holder, Act::get, what);
+    }
+    now_ = now;
+  }
+
+  /// Large objects are erased while others read them, and new ones take their place.
+  void write_over() {
+    const std::uint32_t owner = member(), reader = member();
+    const std::uint64_t now = now_, bytes = 40'000 + random_.below(30'000);
+    std::uint32_t what = ++objects_;
+    add(owner, Act::put, what, 0, bytes);
+    for (int i = 0; i < 3; ++i) {
+      now_ = now + static_cast<std::uint64_t>(i) * 20'000;
+      add(owner, Act::pass, what, reader);
+      now_ += 12'000;
+      add(reader, Act::get, what);
+      add(reader, Act::get_into, what);
+      now_ += random_.below(200);
+      add(owner, Act::erase, what);
+      add(owner, Act::put, what = ++objects_, 0, bytes);
+    }
+    now_ = now;
   }
 
   void make_object() {

@@ -71,6 +71,7 @@ class Oracle {
   // --- what comes of it
 
   void ended(const Operation& operation);
+  void never_ended(const Operation& operation);
   void got(const Operation& operation, std::uint32_t object, const Result<Pin>& pin,
            const std::optional<ByteRange>& range);
   void copied(const Operation& operation, std::uint32_t object, const Result<std::uint64_t>& bytes,
@@ -103,6 +104,8 @@ class Oracle {
     return cluster_.lives(one) > 1 || cluster_.lives(other) > 1;
   }
   bool were_silent(MemberId one, MemberId other) const;
+  Duration longest_trip() const;
+  bool was_hurried(const Operation& operation) const;
   bool was_pending(const Operation& operation, const Object& object) const;
   bool may_be_gone(const Object& object, MemberId holder) const;
   void complain(const Operation& operation, const Error& error);

@@ -50,6 +50,13 @@ class Player {
         random_(cluster_->timeline().random(kChoices)),
         hands_(scenario.members) {}
 
+  ~Player() {
+    // Operations that never end do here, while everything they tell is still there.
+    for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) fault({0, rank, Act::crash});
+  }
+  Player(const Player&) = delete;
+  Player& operator=(const Player&) = delete;
+
   Played play() {
     const TimePoint begin = timeline().now();
     for (const Step& step : scenario_.steps) {
@@ -91,8 +98,12 @@ class Player {
   Operation begin(MemberId member, Act act, std::uint32_t object, std::uint32_t name, Duration timeout) {
     std::string what = fmt::format("{} of object {}", to_string(act), object);
     if (name != 0) what += fmt::format(" under name {}", name);
-    return {std::move(what), member, cluster_->lives(member), timeline().now(),
-            Deadline::after(timeline().clock(), timeout), false};
+    return {std::move(what),
+            member,
+            cluster_->lives(member),
+            timeline().now(),
+            Deadline::after(timeline().clock(), timeout),
+            false};
   }
   /// True if it counts: the life that has started it is still there.
   bool end(const Operation& operation, Act act, std::optional<Code> code) {
@@ -113,7 +124,10 @@ class Player {
   /// Starts it; `then(result)` is called if its life is still there when it ends.
   template <class T, class Then>
   void run(Act act, const Operation& operation, Task<T> task, Then then) {
-    spawn(std::move(task), [this, act, operation, then = std::move(then)](T result) mutable {
+    const std::uint64_t number = next_operation_++;
+    under_way_.emplace(number, operation);
+    spawn(std::move(task), [this, act, operation, number, then = std::move(then)](T result) mutable {
+      under_way_.erase(number);
       if (end(operation, act, code_of(result))) then(operation, result);
     });
     nudge(operation.member);
@@ -157,6 +171,8 @@ class Player {
   Random random_;
   std::vector<Hands> hands_;
   std::uint64_t next_pin_ = 0;
+  std::uint64_t next_operation_ = 0;
+  std::map<std::uint64_t, Operation> under_way_;
   Played played_;
 };
 
@@ -423,6 +439,7 @@ void Player::settle() {
   }
   timeline().run_for(kSettle);
   check_kept();
+  for (const auto& [number, operation] : under_way_) oracle_.never_ended(operation);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     for (auto& [object, draft] : hands_[rank].drafts)
       if (runs({rank})) app({rank}).abandon(std::move(draft));
