@@ -82,6 +82,22 @@ TEST_F(ReferencesTest, WhatWasNotHeardIsReportedAgainAndWhatIsLostIsNot) {
   EXPECT_TRUE(table->take_reports(kMany).empty());
 }
 
+TEST_F(ReferencesTest, AHoldWithoutAnAnswerIsTakenBackUntilTheOwnerHasHeard) {
+  const std::uint64_t number = table->new_hold();
+  const auto other = hold(kA);
+  table->not_answered(kA, kOwner, number);
+  EXPECT_EQ(woken, 1);
+  for (const Outcome outcome : {Outcome::unheard, Outcome::heard}) {
+    auto reports = table->take_reports(kMany);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_TRUE(reports[0].drops.empty()) << "the object is held";
+    ASSERT_EQ(reports[0].undone.size(), 1U);
+    EXPECT_EQ(reports[0].undone[0].number, number);
+    table->reported(std::move(reports[0]), outcome);
+  }
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+}
+
 TEST_F(ReferencesTest, TheOwnerIsToldOfATokenBeforeItsMakerLetsGo) {
   auto reference = hold(kA);
   EXPECT_EQ(table->make_token(reference), (TokenId{kSelf, 1}));
