@@ -9,7 +9,7 @@
 namespace holdfast::sim::test {
 namespace {
 
-constexpr std::uint64_t kMostSeeds = 2000;
+constexpr std::uint64_t kMostSeeds = 4000;
 
 struct Mistake {
   Mutation mutation;
