@@ -132,6 +132,7 @@ void Agent::handle(const MessageHeader& message) {
       return unpublish(message);
     case MessageType::await_name:
     case MessageType::await_object:
+    case MessageType::restore:
       return await(message);
     case MessageType::give_up: {
       WireReader in(message.body);
@@ -152,6 +153,8 @@ void Agent::handle(const MessageHeader& message) {
       return report(message);
     case MessageType::leave:
       return job_.holdings->member_lost({message.from});
+    case MessageType::prefetch:
+      return prefetch(message);
     case MessageType::ping:
     case MessageType::reply:
       return;
@@ -198,8 +201,10 @@ void Agent::await(const MessageHeader& message) {
   if (!in.ok() || key.kind != (is_name ? Key::Kind::name : Key::Kind::object))
     return refuse(message, {Code::invalid, "Store::get", "the request to wait makes no sense"});
   const Waiter waiter{{message.reply_to.begin(), message.reply_to.end()}, message.request};
-  const auto entry = is_name ? job_.holdings->await_name(key, waiter)
-                             : job_.holdings->await_object({key.high, key.low}, waiter);
+  const ObjectId id{key.high, key.low};
+  const auto entry = is_name                                ? job_.holdings->await_name(key, waiter)
+                     : message.type == MessageType::restore ? job_.holdings->await_resident(id, waiter)
+                                                            : job_.holdings->await_object(id, waiter);
   if (!entry) return refuse(message, entry.error());
   if (!*entry) return;  // it will be told
   WireWriter body;
@@ -241,6 +246,16 @@ void Agent::keys(const MessageHeader& message) {
   refuse(message,
          {Code::denied, "Store::get",
           "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
+}
+
+void Agent::prefetch(const MessageHeader& message) {
+  WireReader in(message.body);
+  const auto count = std::min<std::size_t>(in.get<std::uint32_t>(), kPrefetchItems);
+  for (std::size_t i = 0; i < count; ++i) {
+    const ObjectId id = get_id(in);
+    if (!in.ok()) return;
+    (void)job_.holdings->await_resident(id, {});  // what is not there any more is nobody's concern
+  }
 }
 
 void Agent::hold(const MessageHeader& message) {

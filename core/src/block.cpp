@@ -101,6 +101,10 @@ void spoil_header(std::byte* block) noexcept {
   first_word(block).store(kSpoiled, std::memory_order_seq_cst);
 }
 
+void mend_header(std::byte* block, const BlockLayout& layout) noexcept {
+  first_word(block).store(header_checksum(block, layout.table_bytes()), std::memory_order_seq_cst);
+}
+
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
   if (!looks_like(block, expected.id)) return HeaderCheck::other;
   BlockHeader header;

@@ -129,6 +129,12 @@ Status Channel::closed_status() const {
   return fail(Code::timed_out, "Channel", "the store was closed before the operation ended");
 }
 
+Task<void> Channel::pause(Duration pause) {
+  Event event(*this);
+  event.wait_until(clock_.now() + pause);
+  co_await event;
+}
+
 std::size_t Channel::drive(Deadline until, Duration spin) {
   if (!timers_.empty()) until = std::min(until, Deadline::at(timers_.begin()->first));
   const std::size_t moved = until.passed(clock_) ? endpoint_->poll() : endpoint_->wait(until, spin);
@@ -195,7 +201,9 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
     if (closing_) co_return tl::unexpected(closed_status().error());
     if (pending.is_called_off()) co_return fail(Code::timed_out, "Channel::call", "called off");
     if (deadline.passed(clock_)) {
-      if (type == MessageType::await_name || type == MessageType::await_object) give_up(receiver, header);
+      if (type == MessageType::await_name || type == MessageType::await_object ||
+          type == MessageType::restore)
+        give_up(receiver, header);
       co_return fail(Code::timed_out, "Channel::call", "no answer came before the deadline");
     }
     pending.event.wait_until(std::min(deadline.time(), clock_.now() + kProbeInterval));

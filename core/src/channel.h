@@ -71,6 +71,9 @@ class Channel {
   /// Whether the peer's process is there: owner_lost if not.
   Task<Status> probe(Receiver receiver, Deadline deadline);
 
+  /// Comes back after that time, or when the channel closes.
+  Task<void> pause(Duration pause);
+
   /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
   void tell(Receiver receiver, MessageType type, std::vector<std::byte> body);
 

@@ -25,6 +25,7 @@ enum class Count : std::uint8_t {
   remote_torn,
   corrupt,
   reference_messages,
+  restores_asked,
   kCount
 };
 

@@ -109,7 +109,8 @@ Result<bool> get_local(Job& job, const View& view, const Entry& remembered, cons
   Found found;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const CatalogueLook look = view.catalogue.look(Key::of(remembered.id), found, want.patience);
-    if (look == CatalogueLook::absent) return false;
+    if (look == CatalogueLook::absent || (look == CatalogueLook::found && found.entry.on_disk()))
+      return false;
     if (look == CatalogueLook::changing) return stands_still(job, view, remembered.id);
     if (look == CatalogueLook::damaged) return corrupt(job, view, remembered.id, "catalogue entry");
     HOLDFAST_TRY(const HeaderCheck header, pin_at(job, view, found.entry, want, pin));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
@@ -48,7 +49,11 @@ Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Record* record
       lifetime_(parts.lifetime),
       catalogue_(std::move(catalogue)),
       records_(records),
-      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())) {}
+      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())),
+      most_kept_(parts.memory->arena().bytes() / 100 * parts.lifetime.spill.above_percent) {
+  if (!parts.lifetime.spill.directories.empty())
+    kept_ = make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes());
+}
 
 Holdings::~Holdings() = default;
 
@@ -75,9 +80,17 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
   while (!slot && slot.error().code == Code::full && evict_one())
     slot = catalogue_.insert(Key::of(id), entry);
   if (!slot) return tl::unexpected(std::move(slot).error());
-  Record& record = records_[*slot] = Record{block.extent, block.segment, 1, 0, 0, false, false};
+  Record& record = records_[*slot] = Record{};
+  record.extent = block.extent;
+  record.segment = block.segment;
+  record.handles = 1;
   counts_.objects += 1;
   counts_.object_bytes += layout.size;
+  counts_.memory_bytes += block.extent.bytes;
+  if (kept_) {
+    enqueue(id, record, Record::Queue::kept);
+    if (kept_->bytes() > most_kept_) wake_spiller();
+  }
   if (promised_.empty()) return std::optional<Notice>();
   const auto promised = promised_.extract(id);
   if (promised.empty()) return std::optional<Notice>();
@@ -114,13 +127,23 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
 
 /// Out of the catalogue and of all books; its block is freed, or waits for the last pin.
 Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
-  const Record record = records_[slot];
+  enqueue(entry.id, records_[slot], Record::Queue::none);
+  const Record record = std::exchange(records_[slot], Record{});
   catalogue_.remove(Key::of(entry.id));
-  if (record.cached) cache_->erase(entry.id.low);
   holders_.forget(entry.id);
   counts_.objects -= 1;
   counts_.object_bytes -= entry.layout.size;
-  const Block block{memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
+  if (record.copy != 0) {
+    dead_copies_.push_back(record.copy);
+    wake_spiller();  // who waits for it is told, too
+  }
+  if (entry.on_disk()) {
+    counts_.on_disk -= 1;
+    counts_.on_disk_bytes -= entry.layout.block_bytes();
+    return record;
+  }
+  counts_.memory_bytes -= record.extent.bytes;
+  const Block block = block_of(entry, record);
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
   spoil_header(block.address);
   if (!free_unless_pinned(block)) {
@@ -130,9 +153,14 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   return record;
 }
 
+Block Holdings::block_of(const Entry& entry, const Record& record) const {
+  return {memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
+}
+
 bool Holdings::free_unless_pinned(const Block& block) {
   if (neighbours_.pinned({rank_, block.location})) return false;
   memory_->free(block);
+  admission_.notify();
   return true;
 }
 
@@ -223,6 +251,7 @@ Holdings::Counts Holdings::counts() const {
   counts.cached = cache_->size();
   counts.cached_bytes = cache_->bytes();
   counts.held_elsewhere = holders_.objects();
+  counts.puts_waiting = admission_.waiting();
   return counts;
 }
 

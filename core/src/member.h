@@ -17,6 +17,7 @@
 #include "src/job.h"
 #include "src/lanes.h"
 #include "src/protocols.h"
+#include "src/spiller.h"
 
 namespace holdfast {
 
@@ -51,6 +52,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<WaitResult> wait(std::span<const Entry> entries, std::size_t count, Duration timeout);
   Result<ObjectRef> lookup(const Key& name, Duration timeout, const GetOptions& options);
   Result<bool> contains(const Target& target, Duration timeout);
+  void prefetch(std::span<const Entry> entries);
   bool is_ready(const Entry& entry);
   Status barrier(Duration timeout);
 
@@ -72,6 +74,7 @@ class Member : public std::enable_shared_from_this<Member> {
  private:
   Member(const Clock& clock, const StoreOptions& options);
   Status join(fabric::Launch& launch, Deadline deadline);
+  Status start_spilling(std::vector<std::unique_ptr<Disk>> disks);
   Status start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
                std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards);
   ObjectRef make_ref(const Entry& entry, std::shared_ptr<Reference> reference) const;
@@ -93,6 +96,7 @@ class Member : public std::enable_shared_from_this<Member> {
   std::unique_ptr<fabric::Fabric> fabric_;
   std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<Agent> agent_;
+  std::unique_ptr<SpillThread> spill_;  ///< null without directories to spill to
   std::atomic<std::uint64_t> barriers_{0};
   std::atomic<bool> closed_{false};
 };

@@ -10,6 +10,7 @@
 #include "holdfast/fabric/ofi.h"
 #include "holdfast/version.h"
 #include "src/member.h"
+#include "src/uring_disk.h"
 
 namespace holdfast {
 namespace {
@@ -32,6 +33,8 @@ Status check_options(const StoreOptions& options) {
   if (options.lifetime.token_lifetime < std::chrono::milliseconds(1) ||
       options.lifetime.token_lifetime > std::chrono::hours(24 * 30))
     return bad("LifetimeOptions::token_lifetime must be 1 ms to 30 days");
+  if (options.lifetime.spill.above_percent < 1 || options.lifetime.spill.above_percent > 95)
+    return bad("SpillPolicy::above_percent (HOLDFAST_SPILL_ABOVE) must be 1 to 95");
   return {};
 }
 
@@ -96,6 +99,10 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   job_.references = std::make_shared<References>(MemberId{identity.rank});
   job_.references->set_member(weak_from_this());
 
+  std::vector<std::unique_ptr<Disk>> disks;
+  if (!job_.options.lifetime.spill.directories.empty()) {
+    HOLDFAST_TRY(disks, UringDisk::open(job_.options.lifetime.spill.directories));
+  }
   HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
   HOLDFAST_TRY(job_.memory,
                LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
@@ -140,7 +147,21 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
     cards.push_back(std::move(*decoded));
   }
   HOLDFAST_DO(check_cards(cards));
-  return start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards));
+  HOLDFAST_DO(start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards)));
+  return start_spilling(std::move(disks));
+}
+
+Status Member::start_spilling(std::vector<std::unique_ptr<Disk>> disks) {
+  if (disks.empty()) return {};
+  SpillOptions options;
+  // A member with little memory does not take much of a disk at once.
+  options.segment_bytes =
+      std::clamp(job_.memory->arena().bytes() / 4, options.transfer_bytes * 4, options.segment_bytes);
+  HOLDFAST_TRY(spill_,
+               SpillThread::start(
+                   job_.clock, *job_.holdings, [this](Notice notice) { agent_->tell(std::move(notice)); },
+                   std::move(disks), options));
+  return {};
 }
 
 Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
@@ -186,6 +207,7 @@ Status Member::close() {
   // From the top down: what waits on lanes ends first; then nobody serves; then neighbours see the hang-up.
   if (agent_) agent_->help(nullptr);
   lanes_.reset();
+  spill_.reset();  // it tells waiters through the agent
   agent_.reset();
   if (job_.references) job_.references->close();
   job_.neighbours.reset();
@@ -210,6 +232,19 @@ Stats Member::stats() {
   stats.cached = counts.cached;
   stats.cached_bytes = counts.cached_bytes;
   stats.held_elsewhere = counts.held_elsewhere;
+  stats.on_disk = counts.on_disk;
+  stats.on_disk_bytes = counts.on_disk_bytes;
+  stats.spilling = counts.spilling;
+  stats.spilling_bytes = counts.spilling_bytes;
+  stats.spills = counts.spills;
+  stats.spilled_bytes = counts.spilled_bytes;
+  stats.restores = counts.restores;
+  stats.restored_bytes = counts.restored_bytes;
+  stats.moved = counts.moved;
+  stats.moved_bytes = counts.moved_bytes;
+  stats.thrashing = counts.thrashing;
+  stats.puts_waiting = counts.puts_waiting;
+  if (spill_) stats.spill_directories = spill_->stats().directories;
   stats.placed_elsewhere = job_.memory->placed_elsewhere();
   const Counters& counters = job_.counters;
   stats.puts = counters.sum(Count::puts);

@@ -36,8 +36,8 @@ std::optional<numa::NodeId> Member::node_for(const PutOptions& options) {
 
 Result<Draft> Member::draft(std::uint64_t size, const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(size, options));
-  HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), node_for(options)));
+  HOLDFAST_TRY(const Block block, job_.holdings->allocate_in_line(layout.block_bytes(), layout.alignment(),
+                                                                  node_for(options), options.timeout));
   auto state =
       std::make_unique<DraftState>(shared_from_this(), job_.memory, job_.holdings->new_id(), layout, block);
   state->timeout = options.timeout;
@@ -47,8 +47,8 @@ Result<Draft> Member::draft(std::uint64_t size, const PutOptions& options) {
 Result<ObjectRef> Member::put(std::optional<Key> name, std::span<const std::byte> bytes,
                               const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(bytes.size(), options));
-  HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), node_for(options)));
+  HOLDFAST_TRY(const Block block, job_.holdings->allocate_in_line(layout.block_bytes(), layout.alignment(),
+                                                                  node_for(options), options.timeout));
   DraftState draft({}, job_.memory, job_.holdings->new_id(), layout, block);
   draft.timeout = options.timeout;
   fill_block(block.address, layout, bytes);

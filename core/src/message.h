@@ -29,6 +29,9 @@ enum class MessageType : std::uint8_t {
       11,  ///< number of tokens, of drops; tokens (id, number), drops (id, hold's number). Owner: notes all
   leave = 12,  ///< the sender closes: all it holds is dropped. No reply
   ping = 13,   ///< no reply: sending it shows whether the peer's endpoint is still there
+  restore =
+      14,  ///< object key. Owner: brings it back from disk; replies its entry. not_found, corrupt, system
+  prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply
 };
 
 struct MessageHeader {
@@ -46,6 +49,8 @@ std::vector<std::byte> encode(const MessageHeader& header);
 /// Spans point into `bytes`. Errors: invalid.
 Result<MessageHeader> decode_message(std::span<const std::byte> bytes);
 
+void put_id(WireWriter& out, const ObjectId& id);
+ObjectId get_id(WireReader& in);
 void put_key(WireWriter& out, const Key& key);
 Key get_key(WireReader& in);
 void put_entry(WireWriter& out, const Entry& entry);
@@ -58,6 +63,7 @@ void put_report(WireWriter& out, const ReferenceReport& report);
 ReferenceReport get_report(WireReader& in);
 /// Items that surely fit into a message.
 inline constexpr std::size_t kReportItems = 128;
+inline constexpr std::size_t kPrefetchItems = 128;
 
 /// A reply's body: the status, then what the handler adds.
 inline constexpr std::size_t kGoodStatusBytes = 1;

@@ -213,4 +213,16 @@ bool Neighbours::pinned(const PinnedBlock& block) const {
   });
 }
 
+std::vector<std::uint64_t> Neighbours::pinned_locations() const {
+  std::vector<std::uint64_t> found;
+  ledger_pins_of(ledger_.shared(), ledger_.shared_bytes(), identity_.rank, found);
+  const std::shared_lock lock(readers_mutex_);
+  for (const Reader& reader : readers_)
+    if (reader.ledger.base() != nullptr)
+      ledger_pins_of(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
+                     identity_.rank, found);
+  std::ranges::sort(found);
+  return found;
+}
+
 }  // namespace holdfast

@@ -53,6 +53,9 @@ class Neighbours {
   /// True if any process on this host announces a pin of this block of this member. Any thread.
   bool pinned(const PinnedBlock& block) const;
 
+  /// The locations of all blocks of this member that any process on this host announces, sorted. Any thread.
+  std::vector<std::uint64_t> pinned_locations() const;
+
   std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
 
  private:

@@ -41,6 +41,9 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
 Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
                                          std::vector<Entry> entries, Want want, Deadline deadline);
 
+/// Asks the owner to bring objects back from disk, those of them that are there; no answer.
+void prefetch(Job& job, Channel& channel, MemberId owner, std::span<const ObjectId> ids);
+
 /// Asks a name's home to enter it. Errors: exists, full, timed_out, owner_lost.
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline);
 

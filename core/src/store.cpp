@@ -161,6 +161,17 @@ std::vector<Result<Pin>> Store::get_many(std::span<const ObjectRef> refs, Durati
   return results;
 }
 
+Status Store::prefetch(std::span<const ObjectRef> refs) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::prefetch"));
+  std::vector<Entry> entries;
+  for (const ObjectRef& ref : refs) {
+    HOLDFAST_TRY(const Entry entry, member->entry_of(ref, "Store::prefetch"));
+    entries.push_back(entry);
+  }
+  member->prefetch(entries);
+  return {};
+}
+
 Result<WaitResult> Store::wait(std::span<const ObjectRef> refs, std::size_t count, Duration timeout) {
   HOLDFAST_TRY(Member* const member, usable(member_, "Store::wait"));
   std::vector<Entry> entries;

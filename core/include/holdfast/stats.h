@@ -17,6 +17,20 @@ struct NodeStats {
   std::uint64_t largest_free = 0;  ///< the largest block that can be had now
 };
 
+/// What this member keeps in one directory of StoreOptions::lifetime.spill.
+struct SpillDirectoryStats {
+  std::string directory;
+  std::string mode;                  ///< how it is reached: "io_uring, O_DIRECT"
+  std::uint64_t bytes_live = 0;      ///< of objects there
+  std::uint64_t bytes_in_files = 0;  ///< of its files, spare ones included
+  std::uint64_t objects = 0;
+  std::uint64_t segments = 0;       ///< files, spare ones included
+  std::uint64_t bytes_written = 0;  ///< to the disk, with padding and with what was moved there
+  std::uint64_t bytes_read = 0;     ///< from the disk, with padding and with what was moved from there
+  std::uint64_t bytes_moved = 0;    ///< of objects that compaction moved away from its files
+  std::string failed;               ///< why it takes no more writes; empty: it does
+};
+
 struct Stats {
   std::uint64_t objects = 0;                ///< sealed and not erased
   std::uint64_t object_bytes = 0;           ///< their payloads
@@ -31,6 +45,20 @@ struct Stats {
   std::uint64_t collected = 0;  ///< objects that went as soon as nothing kept them (Collect::eager)
   std::uint64_t collected_bytes = 0;
   std::uint64_t reference_messages = 0;  ///< sent for references: holds, reports, probes of holders
+
+  std::uint64_t on_disk = 0;        ///< objects that are on disk and not in memory
+  std::uint64_t on_disk_bytes = 0;  ///< their blocks
+  std::uint64_t spilling = 0;       ///< being written now
+  std::uint64_t spilling_bytes = 0;
+  std::uint64_t spills = 0;  ///< objects written to disk
+  std::uint64_t spilled_bytes = 0;
+  std::uint64_t restores = 0;  ///< objects brought back
+  std::uint64_t restored_bytes = 0;
+  std::uint64_t thrashing = 0;  ///< times that more came back within 10 s than the arena holds
+  std::uint64_t moved = 0;      ///< objects moved in memory to join what is free
+  std::uint64_t moved_bytes = 0;
+  std::uint64_t puts_waiting = 0;  ///< now, for room
+  std::vector<SpillDirectoryStats> spill_directories;
 
   std::uint64_t puts = 0;
   std::uint64_t put_bytes = 0;

@@ -96,6 +96,11 @@ class Store {
   std::vector<Result<Pin>> get_many(std::span<const ObjectRef> refs, Duration timeout,
                                     const GetOptions& options = {});
 
+  /// Has objects that are on disk brought back into their owners' memory, so that gets to come find them
+  /// there. Returns at once; what cannot be brought back is told to the get. Objects elsewhere are passed
+  /// over. Errors: invalid.
+  Status prefetch(std::span<const ObjectRef> refs);
+
   /// Waits until `count` of `refs` are sealed (Draft::ref gives references that are not yet), or the timeout.
   /// An object that was erased, or whose owner is lost, counts as ready: a get will not wait for it.
   /// With a timeout of zero each is looked up once, which takes a second at most where an owner is silent;
