@@ -13,4 +13,18 @@ std::uint64_t random_u64() noexcept {
   return value;
 }
 
+namespace {
+
+class SystemRandom final : public RandomSource {
+ public:
+  std::uint64_t next() noexcept override { return random_u64(); }
+};
+
+}  // namespace
+
+RandomSource& system_random() noexcept {
+  static SystemRandom source;
+  return source;
+}
+
 }  // namespace holdfast

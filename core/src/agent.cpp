@@ -6,7 +6,6 @@
 #include <chrono>
 
 #include "holdfast/base/log.h"
-#include "holdfast/base/thread.h"
 
 namespace holdfast {
 namespace {
@@ -18,9 +17,6 @@ constexpr Duration kCollectInterval = std::chrono::milliseconds(50);
 // How often operations that nobody waits for are looked after.
 constexpr Duration kAbandonedInterval = std::chrono::milliseconds(1);
 
-// How long answers may take to leave when the member closes.
-constexpr Duration kFlushTimeout = std::chrono::seconds(2);
-
 }  // namespace
 
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
@@ -28,18 +24,10 @@ Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> 
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
 }
 
-Result<std::unique_ptr<Agent>> Agent::start(Job& job, std::unique_ptr<Channel> channel,
-                                            std::vector<RegionKey> regions) {
-  std::unique_ptr<Agent> made(new Agent(job, std::move(channel), std::move(regions)));
-  HOLDFAST_TRY(made->thread_, start_thread("hf-agent", [agent = made.get()] { agent->serve(); }));
-  return made;
-}
-
 Agent::~Agent() {
   job_.references->set_wake(nullptr);
-  stopping_.store(true, std::memory_order_release);
-  channel_->wake();
-  if (thread_.joinable()) thread_.join();
+  // First of the members: what is under way ends here, and tells the reporter.
+  channel_.reset();
 }
 
 void Agent::tell(Notice notice) {
@@ -67,40 +55,33 @@ bool Agent::move_abandoned() {
   return true;
 }
 
-void Agent::collect_later() { channel_->wake(); }
-
-void Agent::serve() {
-  // Where exposing takes time, the others wait for the keys, not Store::open.
+void Agent::expose_rest() {
   for (std::size_t segment = regions_.size(); segment < job_.memory->arena().segments().size(); ++segment)
     if (const Status exposed = expose_segment(segment); !exposed) {
       log(LogLevel::error,
           fmt::format("members on other hosts cannot read this one: {}", exposed.error().message()));
       break;
     }
+}
 
-  std::vector<Notice> notices;
-  while (!stopping_.load(std::memory_order_acquire)) {
-    Deadline until = Deadline::never();
-    if (job_.holdings->awaits_unpin()) {
-      job_.holdings->collect();
-      if (job_.holdings->awaits_unpin()) until = Deadline::after(job_.clock, kCollectInterval);
-    }
-    until = std::min(until, reporter_.turn());
-    if (move_abandoned()) until = std::min(until, Deadline::after(job_.clock, kAbandonedInterval));
-    channel_->drive(until, Duration::zero());
-    {
-      const std::lock_guard lock(inbox_mutex_);
-      notices.swap(inbox_);
-    }
-    for (const Notice& notice : notices) send_notice(notice);
-    notices.clear();
-    sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
-    received_.store(channel_->messages_received(), std::memory_order_relaxed);
+Deadline Agent::step() {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    notices_.swap(inbox_);
   }
-  reporter_.say_farewell();
-  const Deadline flushed = Deadline::after(job_.clock, kFlushTimeout);
-  while (channel_->sends_in_flight() != 0 && !flushed.passed(job_.clock))
-    channel_->drive(flushed, Duration::zero());
+  for (const Notice& notice : notices_) send_notice(notice);
+  notices_.clear();
+
+  Deadline until = Deadline::never();
+  if (job_.holdings->awaits_unpin()) {
+    job_.holdings->collect();
+    if (job_.holdings->awaits_unpin()) until = Deadline::after(job_.clock, kCollectInterval);
+  }
+  until = std::min(until, reporter_.turn());
+  if (move_abandoned()) until = std::min(until, Deadline::after(job_.clock, kAbandonedInterval));
+  sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
+  received_.store(channel_->messages_received(), std::memory_order_relaxed);
+  return until;
 }
 
 Status Agent::expose_segment(std::size_t index) {

@@ -1,5 +1,5 @@
-// The thread that serves other members: it sleeps in the fabric's wait on the serving endpoint, so that their
-// one-sided reads progress (over TCP somebody must drive the target), and answers control messages.
+// Serves other members on the serving endpoint: answers control messages, tells waiters, and says what a
+// member says of its own accord. The logic only: a thread runs it (agent_thread.h), or a simulator.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "holdfast/base/result.h"
@@ -23,28 +22,44 @@ namespace holdfast {
 class Agent {
  public:
   /// `channel` is on the endpoint whose address stands in this member's card; `regions` are what has been
-  /// exposed on it. What is not yet is exposed here, beside serving. Errors: system (no thread).
-  static Result<std::unique_ptr<Agent>> start(Job& job, std::unique_ptr<Channel> channel,
-                                              std::vector<RegionKey> regions);
-  ~Agent();  ///< answers are handed to the network first, for a bounded time
+  /// exposed on it. `job` outlives the agent.
+  Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
 
-  /// Tells waiters. Any thread.
+  // --- by whoever runs it, one thread at a time
+
+  Channel& channel() noexcept { return *channel_; }
+  /// Exposes the memory that is not yet: where that takes time, the others wait for the keys, not
+  /// Store::open.
+  void expose_rest();
+  /// Does what is due. When to be called again; earlier, when the channel has moved. To be followed by
+  /// driving the channel, which answers what has come.
+  Deadline step();
+  /// Tells the others that this member leaves. Its answers and this are under way until
+  /// channel().sends_in_flight() is 0.
+  void say_farewell() { reporter_.say_farewell(); }
+
+  // --- by any thread
+
+  /// Tells waiters.
   void tell(Notice notice);
   /// Whose abandoned operations to move, until it is told of others or none: when this returns, the former
   /// ones are not touched any more.
   void help(Lanes* lanes);
-  /// There are such operations. Any thread.
+  /// There are such operations.
   void drive_lanes();
-  /// Has erased blocks freed when their pins go. Any thread.
-  void collect_later();
+  /// Has erased blocks freed when their pins go.
+  void collect_later() { wake(); }
+  /// Has step() called soon.
+  void wake() { channel_->wake(); }
 
   std::uint64_t requests_served() const noexcept { return served_.load(std::memory_order_relaxed); }
   std::uint64_t messages_sent() const noexcept { return sent_.load(std::memory_order_relaxed); }
   std::uint64_t messages_received() const noexcept { return received_.load(std::memory_order_relaxed); }
 
  private:
-  Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions);
-  void serve();
   void handle(const MessageHeader& message);
   void publish(const MessageHeader& message);
   void unpublish(const MessageHeader& message);
@@ -74,11 +89,10 @@ class Agent {
 
   std::mutex inbox_mutex_;
   std::vector<Notice> inbox_;
-  std::atomic<bool> stopping_{false};
+  std::vector<Notice> notices_;  ///< taken from the inbox
   std::atomic<std::uint64_t> served_{0};
   std::atomic<std::uint64_t> sent_{0};
   std::atomic<std::uint64_t> received_{0};
-  std::thread thread_;
 };
 
 }  // namespace holdfast

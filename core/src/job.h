@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "holdfast/base/clock.h"
+#include "holdfast/base/random.h"
 #include "holdfast/fabric/fabric.h"
 #include "holdfast/options.h"
 #include "src/counters.h"
@@ -19,6 +20,7 @@ namespace holdfast {
 
 struct Job {
   const Clock& clock;
+  RandomSource& random;
   std::string name;
   StoreOptions options;
   fabric::FabricInfo fabric_info;

@@ -13,6 +13,7 @@
 #include "holdfast/fabric/launch.h"
 #include "holdfast/store.h"
 #include "src/agent.h"
+#include "src/agent_thread.h"
 #include "src/block.h"
 #include "src/job.h"
 #include "src/lanes.h"
@@ -96,6 +97,7 @@ class Member : public std::enable_shared_from_this<Member> {
   std::unique_ptr<fabric::Fabric> fabric_;
   std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<Agent> agent_;
+  std::unique_ptr<AgentThread> agent_thread_;
   std::unique_ptr<SpillThread> spill_;  ///< null without directories to spill to
   std::atomic<std::uint64_t> barriers_{0};
   std::atomic<bool> closed_{false};

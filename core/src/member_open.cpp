@@ -10,6 +10,7 @@
 #include "holdfast/fabric/ofi.h"
 #include "holdfast/version.h"
 #include "src/member.h"
+#include "src/socket_neighbours.h"
 #include "src/uring_disk.h"
 
 namespace holdfast {
@@ -67,7 +68,9 @@ void report_fallbacks(const Job& job) {
 
 }  // namespace
 
-Member::Member(const Clock& clock, const StoreOptions& options) : job_{clock} { job_.options = options; }
+Member::Member(const Clock& clock, const StoreOptions& options) : job_{clock, system_random()} {
+  job_.options = options;
+}
 
 Member::~Member() {
   if (!closed()) (void)close();
@@ -94,7 +97,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   if (identity.size > kMostMembers)
     return fail(Code::invalid, kOperation, fmt::format("a job has at most {} members", kMostMembers));
   set_log_prefix(fmt::format("rank {}", identity.rank));
-  const std::uint64_t incarnation = random_u64();
+  const std::uint64_t incarnation = job_.random.next();
   job_.name = identity.job;
   job_.references = std::make_shared<References>(MemberId{identity.rank});
   job_.references->set_member(weak_from_this());
@@ -108,8 +111,10 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
                LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
   const CatalogueGeometry geometry = geometry_for(job_.options);
   HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
-  HOLDFAST_TRY(job_.neighbours, Neighbours::start({identity.job, MemberId{identity.rank}, incarnation},
-                                                  job_.memory->arena(), job_.memory->ledger()));
+  HOLDFAST_TRY(auto neighbours, SocketNeighbours::start({identity.job, MemberId{identity.rank}, incarnation},
+                                                        job_.memory->arena(), job_.memory->ledger()));
+  const std::string host_socket = neighbours->socket_name();
+  job_.neighbours = std::move(neighbours);
 
   HOLDFAST_TRY(fabric_, fabric::open_ofi({job_.options.provider, job_.options.interface}, job_.clock));
   job_.fabric_info = fabric_->info();
@@ -130,7 +135,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   card.pid = static_cast<std::uint32_t>(getpid());
   card.incarnation = incarnation;
   card.address = endpoint->address();
-  card.host_socket = job_.neighbours->socket_name();
+  card.host_socket = host_socket;
   card.arena_bytes = job_.memory->arena().bytes();
   card.catalogue_at = catalogue.location;
   card.catalogue = geometry;
@@ -189,9 +194,10 @@ Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::E
   const Sender sender{self.value, incarnation};
   lanes_ = std::make_unique<Lanes>(*fabric_, job_.clock, sender, job_.options.reading_endpoints,
                                    std::move(memory));
-  HOLDFAST_TRY(agent_, Agent::start(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
-                                    std::move(regions)));
+  agent_ = std::make_unique<Agent>(job_, std::make_unique<Channel>(std::move(endpoint), job_.clock, sender),
+                                   std::move(regions));
   agent_->help(lanes_.get());
+  HOLDFAST_TRY(agent_thread_, AgentThread::start(*agent_));
   job_.memory->start_prefault();  // last: what the libraries above map would wait for it
   report_fallbacks(job_);
   log(LogLevel::info, fmt::format("joined job {} as rank {} of {} ({}): {} over {} ({})", identity.job,
@@ -208,6 +214,7 @@ Status Member::close() {
   if (agent_) agent_->help(nullptr);
   lanes_.reset();
   spill_.reset();  // it tells waiters through the agent
+  agent_thread_.reset();
   agent_.reset();
   if (job_.references) job_.references->close();
   job_.neighbours.reset();

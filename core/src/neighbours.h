@@ -1,26 +1,13 @@
-// Members on the same host: they hand each other descriptors of their memory over a Unix socket that checks
-// who asks, and notice each other's end by the socket's hang-up.
-//
-// A reader attaches to an owner: it passes its ledger, the owner notes it, then passes its segments. So there
-// is no moment in which the reader could pin and the owner not know where to look. The connection stays open;
-// when it closes, the owner forgets the ledger, and the reader knows that the owner has gone.
+// Members on the same host, as the rest of core sees them: whose arenas can be mapped, and who pins what.
+// Real ones meet over sockets (socket_neighbours.h); the simulator puts in its own.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
-#include <string>
-#include <string_view>
-#include <thread>
 #include <vector>
 
 #include "holdfast/base/clock.h"
-#include "holdfast/base/file.h"
 #include "holdfast/base/result.h"
-#include "holdfast/numa/arena.h"
 #include "src/card.h"
 #include "src/ledger.h"
 #include "src/view.h"
@@ -29,59 +16,26 @@ namespace holdfast {
 
 class Neighbours {
  public:
-  struct Identity {
-    std::string job;
-    MemberId rank;
-    std::uint64_t incarnation = 0;
-  };
+  Neighbours() = default;
+  Neighbours(const Neighbours&) = delete;
+  Neighbours& operator=(const Neighbours&) = delete;
+  virtual ~Neighbours() = default;  ///< leaves: those attached see this member as lost
 
-  /// Listens on a socket of its own in the abstract namespace (nothing is left behind in any file system) and
-  /// starts the thread that serves it. `arena` and `ledger` outlive this object. Errors: system.
-  static Result<std::unique_ptr<Neighbours>> start(Identity identity, const numa::Arena& arena,
-                                                   const Ledger& ledger);
-  ~Neighbours();  ///< leaves: those attached see this member as lost
-
-  const std::string& socket_name() const noexcept { return socket_name_; }
-
-  /// Maps a neighbour's arena. Errors: owner_lost (nobody listens there any more), denied (another user),
-  /// timed_out, system. Any thread.
-  Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline);
+  /// Maps a neighbour's arena. Errors: owner_lost (its process has ended), denied (another user), timed_out,
+  /// system. Any thread.
+  virtual Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) = 0;
 
   /// Sets `view->lost` when its owner goes. The view outlives this object. Any thread.
-  void watch(View* view);
+  virtual void watch(View* view) = 0;
 
   /// True if any process on this host announces a pin of this block of this member. Any thread.
-  bool pinned(const PinnedBlock& block) const;
+  virtual bool pinned(const PinnedBlock& block) const = 0;
 
   /// The locations of all blocks of this member that any process on this host announces, sorted. Any thread.
-  std::vector<std::uint64_t> pinned_locations() const;
+  virtual std::vector<std::uint64_t> pinned_locations() const = 0;
 
-  std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
-
- private:
-  struct Reader {
-    File connection;
-    numa::ReadOnlyMapping ledger;  ///< empty until its hello came
-  };
-
-  Neighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger);
-  void serve();
-  void accept_one();
-  bool serve_hello(Reader& reader);
-
-  Identity identity_;
-  const numa::Arena& arena_;
-  const Ledger& ledger_;
-  std::string socket_name_;
-  File listener_;
-  File wake_;
-  mutable std::shared_mutex readers_mutex_;
-  std::list<Reader> readers_;
-  std::mutex watched_mutex_;
-  std::vector<View*> watched_;
-  std::atomic<std::uint64_t> lost_{0};
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
+  /// Neighbours that have gone since this member attached to them.
+  virtual std::uint64_t lost() const noexcept = 0;
 };
 
 }  // namespace holdfast

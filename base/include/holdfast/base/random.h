@@ -9,6 +9,16 @@ namespace holdfast {
 /// Linux 3.17).
 std::uint64_t random_u64() noexcept;
 
+/// Where incarnations come from, so that tests and the simulator can put their own in. Any thread.
+class RandomSource {
+ public:
+  virtual ~RandomSource() = default;
+  virtual std::uint64_t next() noexcept = 0;  ///< never 0
+};
+
+/// The kernel's generator; it has no state.
+RandomSource& system_random() noexcept;
+
 /// A bijective mix of all 64 bits (the finalizer of MurmurHash3, variant 13 of David Stafford).
 constexpr std::uint64_t mix64(std::uint64_t x) noexcept {
   x ^= x >> 30;

@@ -1,5 +1,5 @@
 // Who may attach to a member's memory, and what is said of one that does not answer.
-#include "src/neighbours.h"
+#include "src/socket_neighbours.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -58,17 +58,19 @@ class NeighboursTest : public ::testing::Test {
     ledger_ = std::move(*ledger);
   }
 
-  Result<std::unique_ptr<Neighbours>> start() { return Neighbours::start(identity_, *arena_, ledger_); }
+  Result<std::unique_ptr<SocketNeighbours>> start() {
+    return SocketNeighbours::start(identity_, *arena_, ledger_);
+  }
 
-  const Neighbours::Identity identity_{"job", MemberId{0}, random_u64()};
+  const SocketNeighbours::Identity identity_{"job", MemberId{0}, random_u64()};
   std::unique_ptr<numa::Arena> arena_;
   Ledger ledger_;
 };
 
 enum class Answer : int { memory, refusal, silence, trouble };
 
-/// Says what Neighbours::attach says, and what came of it. Runs in a process of its own: no assertions.
-Answer say_hello(const Neighbours::Identity& owner, const Ledger& ledger) {
+/// Says what SocketNeighbours::attach says, and what came of it. Runs in a process of its own: no assertions.
+Answer say_hello(const SocketNeighbours::Identity& owner, const Ledger& ledger) {
   const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   const Address address(fmt::format("holdfast-{:016x}", owner.incarnation));
   if (!connection || connect(connection.get(), address.get(), address.length) != 0) return Answer::trouble;
@@ -91,7 +93,7 @@ Answer say_hello(const Neighbours::Identity& owner, const Ledger& ledger) {
 /// thread), and speaks once the member listens.
 class Stranger {
  public:
-  Stranger(std::optional<uid_t> user, const Neighbours::Identity& owner, const Ledger& ledger) {
+  Stranger(std::optional<uid_t> user, const SocketNeighbours::Identity& owner, const Ledger& ledger) {
     int ends[2] = {-1, -1};
     if (pipe(ends) != 0) return;
     process_ = fork();

@@ -1,4 +1,4 @@
-#include "src/neighbours.h"
+#include "src/socket_neighbours.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -41,15 +41,15 @@ sockaddr_un abstract_address(std::string_view name, socklen_t& length) {
 
 }  // namespace
 
-Neighbours::Neighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger)
+SocketNeighbours::SocketNeighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger)
     : identity_(std::move(identity)),
       arena_(arena),
       ledger_(ledger),
       socket_name_(fmt::format("holdfast-{:016x}", identity_.incarnation)) {}
 
-Result<std::unique_ptr<Neighbours>> Neighbours::start(Identity identity, const numa::Arena& arena,
-                                                      const Ledger& ledger) {
-  std::unique_ptr<Neighbours> made(new Neighbours(std::move(identity), arena, ledger));
+Result<std::unique_ptr<SocketNeighbours>> SocketNeighbours::start(Identity identity, const numa::Arena& arena,
+                                                                  const Ledger& ledger) {
+  std::unique_ptr<SocketNeighbours> made(new SocketNeighbours(std::move(identity), arena, ledger));
   made->listener_ = File(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   made->wake_ = File(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made->listener_ || !made->wake_)
@@ -64,13 +64,13 @@ Result<std::unique_ptr<Neighbours>> Neighbours::start(Identity identity, const n
   return made;
 }
 
-Neighbours::~Neighbours() {
+SocketNeighbours::~SocketNeighbours() {
   stopping_.store(true, std::memory_order_release);
   eventfd_write(wake_.get(), 1);
   if (thread_.joinable()) thread_.join();
 }
 
-void Neighbours::serve() {
+void SocketNeighbours::serve() {
   std::vector<pollfd> waited;
   std::vector<View*> views;
   while (!stopping_.load(std::memory_order_acquire)) {
@@ -106,7 +106,7 @@ void Neighbours::serve() {
   }
 }
 
-void Neighbours::accept_one() {
+void SocketNeighbours::accept_one() {
   File connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   // Closing it is the answer: who is refused sees a hang-up.
   if (!connection || !same_user(connection.get()) || readers_.size() >= kMostReaders) return;
@@ -115,7 +115,7 @@ void Neighbours::accept_one() {
 }
 
 /// False when the connection is over.
-bool Neighbours::serve_hello(Reader& reader) {
+bool SocketNeighbours::serve_hello(Reader& reader) {
   if (reader.ledger.base() != nullptr) return false;  // it has nothing more to say: this is its end
   auto hello = receive_descriptors(reader.connection.get());
   if (!hello || hello->files.size() != 1) return false;
@@ -144,7 +144,7 @@ bool Neighbours::serve_hello(Reader& reader) {
   return send_descriptors(reader.connection.get(), out.bytes(), descriptors).has_value();
 }
 
-Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card, Deadline deadline) {
+Result<std::unique_ptr<View>> SocketNeighbours::attach(MemberId rank, const Card& card, Deadline deadline) {
   constexpr std::string_view kOperation = "Neighbours::attach";
   auto view = std::make_unique<View>();
   view->owner = rank;
@@ -195,7 +195,7 @@ Result<std::unique_ptr<View>> Neighbours::attach(MemberId rank, const Card& card
   return view;
 }
 
-void Neighbours::watch(View* view) {
+void SocketNeighbours::watch(View* view) {
   {
     const std::lock_guard lock(watched_mutex_);
     watched_.push_back(view);
@@ -203,7 +203,7 @@ void Neighbours::watch(View* view) {
   eventfd_write(wake_.get(), 1);
 }
 
-bool Neighbours::pinned(const PinnedBlock& block) const {
+bool SocketNeighbours::pinned(const PinnedBlock& block) const {
   if (ledger_pins(ledger_.shared(), ledger_.shared_bytes(), block)) return true;
   const std::shared_lock lock(readers_mutex_);
   return std::ranges::any_of(readers_, [&](const Reader& reader) {
@@ -213,7 +213,7 @@ bool Neighbours::pinned(const PinnedBlock& block) const {
   });
 }
 
-std::vector<std::uint64_t> Neighbours::pinned_locations() const {
+std::vector<std::uint64_t> SocketNeighbours::pinned_locations() const {
   std::vector<std::uint64_t> found;
   ledger_pins_of(ledger_.shared(), ledger_.shared_bytes(), identity_.rank, found);
   const std::shared_lock lock(readers_mutex_);

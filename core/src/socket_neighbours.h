@@ -1,0 +1,73 @@
+// Members on the same host: they hand each other descriptors of their memory over a Unix socket that checks
+// who asks, and notice each other's end by the socket's hang-up.
+//
+// A reader attaches to an owner: it passes its ledger, the owner notes it, then passes its segments. So there
+// is no moment in which the reader could pin and the owner not know where to look. The connection stays open;
+// when it closes, the owner forgets the ledger, and the reader knows that the owner has gone.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "holdfast/base/file.h"
+#include "holdfast/numa/arena.h"
+#include "src/neighbours.h"
+
+namespace holdfast {
+
+class SocketNeighbours final : public Neighbours {
+ public:
+  struct Identity {
+    std::string job;
+    MemberId rank;
+    std::uint64_t incarnation = 0;
+  };
+
+  /// Listens on a socket of its own in the abstract namespace (nothing is left behind in any file system) and
+  /// starts the thread that serves it. `arena` and `ledger` outlive this object. Errors: system.
+  static Result<std::unique_ptr<SocketNeighbours>> start(Identity identity, const numa::Arena& arena,
+                                                         const Ledger& ledger);
+  ~SocketNeighbours() override;
+
+  const std::string& socket_name() const noexcept { return socket_name_; }
+
+  Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
+  void watch(View* view) override;
+  bool pinned(const PinnedBlock& block) const override;
+  std::vector<std::uint64_t> pinned_locations() const override;
+  std::uint64_t lost() const noexcept override { return lost_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Reader {
+    File connection;
+    numa::ReadOnlyMapping ledger;  ///< empty until its hello came
+  };
+
+  SocketNeighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger);
+  void serve();
+  void accept_one();
+  bool serve_hello(Reader& reader);
+
+  Identity identity_;
+  const numa::Arena& arena_;
+  const Ledger& ledger_;
+  std::string socket_name_;
+  File listener_;
+  File wake_;
+  mutable std::shared_mutex readers_mutex_;
+  std::list<Reader> readers_;
+  std::mutex watched_mutex_;
+  std::vector<View*> watched_;
+  std::atomic<std::uint64_t> lost_{0};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace holdfast
