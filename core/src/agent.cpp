@@ -136,6 +136,8 @@ void Agent::handle(const MessageHeader& message) {
       return job_.holdings->member_lost({message.from});
     case MessageType::prefetch:
       return prefetch(message);
+    case MessageType::parts:
+      return parts(message);
     case MessageType::ping:
     case MessageType::reply:
       return;
@@ -227,6 +229,23 @@ void Agent::keys(const MessageHeader& message) {
   refuse(message,
          {Code::denied, "Store::get",
           "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
+}
+
+void Agent::parts(const MessageHeader& message) {
+  WireReader in(message.body);
+  const ObjectId id = get_id(in);
+  const auto first = in.get<std::uint64_t>();
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::parts", "the request makes no sense"});
+  const auto entries = job_.holdings->parts_of(id);
+  if (!entries) return refuse(message, entries.error());
+  const auto rest = std::span(*entries).subspan(std::min<std::uint64_t>(first, entries->size()));
+  const auto some = rest.first(std::min(rest.size(), kPartItems));
+  WireWriter body;
+  put_status(body, {});
+  body.put(static_cast<std::uint64_t>(entries->size()));
+  body.put(static_cast<std::uint32_t>(some.size()));
+  for (const Entry& entry : some) put_entry(body, entry);
+  channel_->reply(message, body.bytes());
 }
 
 void Agent::prefetch(const MessageHeader& message) {

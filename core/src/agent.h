@@ -68,6 +68,7 @@ class Agent {
   void keys(const MessageHeader& message);
   void arrive(const MessageHeader& message);
   void prefetch(const MessageHeader& message);
+  void parts(const MessageHeader& message);
   void hold(const MessageHeader& message);
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);

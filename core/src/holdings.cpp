@@ -71,7 +71,7 @@ std::optional<Notice> Holdings::break_promise(const ObjectId& id) {
 }
 
 Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayout& layout,
-                                             const Block& block) {
+                                             const Block& block, std::vector<Part> parts) {
   const Entry entry{id, block.location, layout, rank_};
   const std::lock_guard lock(mutex_);
   if (references_.has_own()) count_own_drops();
@@ -91,11 +91,23 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
     enqueue(id, record, Record::Queue::kept);
     if (kept_->bytes() > most_kept_) wake_spiller();
   }
+  if (!parts.empty()) parts_.emplace(id, std::move(parts));
   if (promised_.empty()) return std::optional<Notice>();
   const auto promised = promised_.extract(id);
   if (promised.empty()) return std::optional<Notice>();
   record.handles += promised.mapped();
   return take_waiters(Key::of(id), entry);
+}
+
+Result<std::vector<Entry>> Holdings::parts_of(const ObjectId& id) const {
+  const std::lock_guard lock(mutex_);
+  if (!catalogue_.slot_of(Key::of(id)))
+    return fail(Code::not_found, "Store::parts",
+                fmt::format("object {} is not there (any more)", id.to_hex()));
+  std::vector<Entry> entries;
+  if (const auto found = parts_.find(id); found != parts_.end())
+    for (const Part& part : found->second) entries.push_back(part.entry);
+  return entries;
 }
 
 bool Holdings::note_name(const ObjectId& id, const Key& name) {
@@ -131,6 +143,7 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   const Record record = std::exchange(records_[slot], Record{});
   catalogue_.remove(Key::of(entry.id));
   holders_.forget(entry.id);
+  if (!parts_.empty()) parts_.erase(entry.id);  // own ones are counted as handles that have gone, later
   counts_.objects -= 1;
   counts_.object_bytes -= entry.layout.size;
   if (record.copy != 0) {

@@ -88,8 +88,13 @@ class Holdings {
   /// The promise is not kept: who waits is told not_found.
   [[nodiscard]] std::optional<Notice> break_promise(const ObjectId& id);
 
-  /// Enters an object whose block is complete. A handle of this process is counted. Errors: full.
-  Result<std::optional<Notice>> seal(const ObjectId& id, const BlockLayout& layout, const Block& block);
+  /// Enters an object whose block is complete. A handle of this process is counted. It keeps its parts as
+  /// long as it is there. Errors: full.
+  Result<std::optional<Notice>> seal(const ObjectId& id, const BlockLayout& layout, const Block& block,
+                                     std::vector<Part> parts = {});
+
+  /// What an object declares to be part of it. Errors: not_found.
+  Result<std::vector<Entry>> parts_of(const ObjectId& id) const;
 
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
   bool note_name(const ObjectId& id, const Key& name);
@@ -304,6 +309,7 @@ class Holdings {
   std::vector<Block> limbo_;                    ///< erased, still pinned
   std::atomic<std::size_t> awaiting_unpin_{0};  ///< their number
   std::atomic<bool> news_{false};
+  std::unordered_map<ObjectId, std::vector<Part>> parts_;
   std::unordered_map<ObjectId, std::uint32_t> promised_;  ///< with the handles of this process
   std::unordered_map<Key, std::vector<Waiter>, KeyHash> waiting_;
   Counts counts_;

@@ -62,6 +62,9 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<Entry> entry_of(const ObjectRef& ref, std::string_view operation) const;
   Result<ObjectRef> redeem(std::string_view token, Duration timeout);
   std::string token_of(const ObjectRef& ref);
+  Result<std::vector<ObjectRef>> parts(const Entry& entry, Duration timeout);
+  /// What an object that declares `refs` keeps. Errors: invalid.
+  Result<std::vector<Part>> as_parts(std::span<const ObjectRef> refs) const;
   /// A reference of this process to an object that is kept until now by something else: a token, a name.
   /// Errors: not_found, expired, timed_out, owner_lost.
   Result<ObjectRef> hold(const Entry& entry, const TokenId& token, Duration timeout);
@@ -122,6 +125,7 @@ struct DraftState {
   ObjectId id;
   BlockLayout layout;
   Block block;
+  std::vector<Part> parts;
   Duration timeout{};     ///< for the name
   bool promised = false;  ///< a reference was given out
   bool sealed = false;

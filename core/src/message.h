@@ -32,6 +32,8 @@ enum class MessageType : std::uint8_t {
   restore =
       14,  ///< object key. Owner: brings it back from disk; replies its entry. not_found, corrupt, system
   prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply
+  parts = 16,     ///< object id, first. Owner: replies how many parts it has, how many follow, their entries.
+                  ///< not_found
 };
 
 struct MessageHeader {
@@ -64,6 +66,7 @@ ReferenceReport get_report(WireReader& in);
 /// Items that surely fit into a message.
 inline constexpr std::size_t kReportItems = 128;
 inline constexpr std::size_t kPrefetchItems = 128;
+inline constexpr std::size_t kPartItems = 64;
 
 /// A reply's body: the status, then what the handler adds.
 inline constexpr std::size_t kGoodStatusBytes = 1;

@@ -292,6 +292,28 @@ Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
 }
 
+Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                 Deadline deadline) {
+  std::vector<Entry> entries;
+  for (;;) {
+    WireWriter body;
+    put_id(body, id);
+    body.put(static_cast<std::uint64_t>(entries.size()));
+    auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::parts, body.take(), deadline);
+    if (!reply) co_return name_peer(job, owner, std::move(reply).error(), "Store::parts");
+    WireReader in(*reply);
+    const auto all = in.get<std::uint64_t>();
+    const auto some = in.get<std::uint32_t>();
+    for (std::uint32_t i = 0; i < some && in.ok(); ++i) {
+      entries.push_back(get_entry(in));
+      if (entries.back().owner.value >= job.peers->size()) break;
+    }
+    if (!in.ok() || !in.at_end() || (some == 0 && entries.size() < all))
+      co_return fail(Code::system, "Store::parts", "a member sent a reply that cannot be read");
+    if (entries.size() >= all) co_return entries;
+  }
+}
+
 Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline) {
   WireWriter body;
   body.put(id.high);

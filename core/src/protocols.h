@@ -58,6 +58,10 @@ void unpublish_unheard(Job& job, Channel& channel, const Key& name, const Object
 /// taken back. Errors: not_found, expired, timed_out, owner_lost.
 Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline);
 
+/// What an object declares to be part of it. Errors: not_found, timed_out, owner_lost.
+Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                 Deadline deadline);
+
 /// Asks the owner to erase an object, then its name's home to forget it. Errors: not_found, timed_out,
 /// owner_lost.
 Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline);

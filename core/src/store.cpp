@@ -161,6 +161,12 @@ std::vector<Result<Pin>> Store::get_many(std::span<const ObjectRef> refs, Durati
   return results;
 }
 
+Result<std::vector<ObjectRef>> Store::parts(const ObjectRef& ref, Duration timeout) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::parts"));
+  HOLDFAST_TRY(const Entry entry, member->entry_of(ref, "Store::parts"));
+  return member->parts(entry, timeout);
+}
+
 Status Store::prefetch(std::span<const ObjectRef> refs) {
   HOLDFAST_TRY(Member* const member, usable(member_, "Store::prefetch"));
   std::vector<Entry> entries;

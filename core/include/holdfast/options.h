@@ -12,6 +12,7 @@
 #include "holdfast/base/result.h"
 #include "holdfast/base/units.h"
 #include "holdfast/numa/arena.h"
+#include "holdfast/object_ref.h"
 
 namespace holdfast {
 
@@ -117,6 +118,11 @@ struct PutOptions {
     off,  ///< none is kept: readers detect a stale or torn header, but not a damaged payload
   };
   Checksum checksum = Checksum::on;
+
+  /// References that the object contains, in whatever form its bytes name them: those objects live at least
+  /// as long as this one. Who has this one gets them by Store::parts. Objects cannot keep each other in a
+  /// circle: what is declared exists before the object that declares it.
+  std::vector<ObjectRef> parts;
 
   /// How long a put waits for room, and one under a name for the name's home.
   Duration timeout = std::chrono::seconds(30);

@@ -128,6 +128,10 @@ class Store {
   /// timed_out, owner_lost.
   Result<ObjectRef> redeem(std::string_view token, Duration timeout = std::chrono::seconds(30));
 
+  /// References to what an object was put with as its parts (PutOptions::parts), in that order. Asks its
+  /// owner, and those of the parts. Errors: not_found, timed_out, owner_lost.
+  Result<std::vector<ObjectRef>> parts(const ObjectRef& ref, Duration timeout);
+
   // --- the job
 
   /// Returns when all members have called it as often as this one. Errors: timed_out, owner_lost (rank 0).
