@@ -159,11 +159,15 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   const Block block = block_of(entry, record);
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
   spoil_header(block.address);
-  if (!free_unless_pinned(block)) {
-    limbo_.push_back(block);
-    awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
-  }
+  (void)free_or_await_unpin(block);
   return record;
+}
+
+bool Holdings::free_or_await_unpin(const Block& block) {
+  if (free_unless_pinned(block)) return true;
+  limbo_.push_back(block);
+  awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
+  return false;
 }
 
 Block Holdings::block_of(const Entry& entry, const Record& record) const {

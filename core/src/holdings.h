@@ -273,7 +273,8 @@ class Holdings {
   bool make_hole(std::uint64_t bytes, std::uint64_t alignment);
   bool make_hole_in(std::size_t segment, std::uint64_t bytes);
   std::vector<Movable> movable_in(std::size_t segment) const;
-  bool relocate(std::uint64_t slot);
+  std::optional<Block> relocate(std::uint64_t slot);
+  bool free_or_await_unpin(const Block& block);
 
   const Clock& clock_;
   std::shared_ptr<LocalMemory> memory_;

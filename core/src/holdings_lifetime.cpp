@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
@@ -124,9 +125,15 @@ void Holdings::settle(const ObjectId& id) {
   Record& record = records_[*slot];
   if (record.place == Record::Place::leaving || record.place == Record::Place::returning)
     return;  // settled when it has arrived
-  if (kept(id, record)) return enqueue(id, record, Record::Queue::kept);
   const bool on_disk = record.place == Record::Place::disk;
-  if (lifetime_.collect == Collect::lazy && !on_disk) return enqueue(id, record, Record::Queue::cache);
+  if (kept(id, record)) return enqueue(id, record, on_disk ? Record::Queue::none : Record::Queue::kept);
+  if (lifetime_.collect == Collect::lazy && !on_disk) {
+    if (record.copy != 0) {
+      dead_copies_.push_back(std::exchange(record.copy, 0));
+      wake_spiller();
+    }
+    return enqueue(id, record, Record::Queue::cache);
+  }
   // Nothing would be gained by cached objects on a disk.
   const Entry entry = catalogue_.read(*slot);
   counts_.collected += 1;

@@ -86,31 +86,34 @@ bool Holdings::make_hole_in(std::size_t segment, std::uint64_t bytes) {
     }
   }
   if (best_last == 0) return false;
-  // The holes first, so that nothing is moved into them.
+  // What is free there is taken, and what is moved away freed last, so that nothing is moved into it.
   std::vector<numa::Extent> claimed;
+  std::vector<Block> left;
   bool cleared = true;
-  for (std::size_t i = best_first; i < best_last; ++i) {
+  for (std::size_t i = best_first; i < best_last && cleared; ++i) {
     if (all[i].slot) continue;
-    if (memory_->allocator(segment).claim(all[i].hole))
-      claimed.push_back(all[i].hole);
-    else
-      cleared = false;
+    cleared = memory_->allocator(segment).claim(all[i].hole);
+    if (cleared) claimed.push_back(all[i].hole);
   }
-  for (std::size_t i = best_first; i < best_last && cleared; ++i)
-    if (all[i].slot) cleared = relocate(*all[i].slot);
+  for (std::size_t i = best_first; i < best_last && cleared; ++i) {
+    if (!all[i].slot) continue;
+    const auto old = relocate(*all[i].slot);
+    if (old) left.push_back(*old);
+    cleared = old.has_value();
+  }
+  for (const Block& block : left) cleared = free_or_await_unpin(block) && cleared;
   for (const numa::Extent& hole : claimed) memory_->allocator(segment).free(hole);
   return cleared;
 }
 
-/// False if the object stays where it is, or its old block is not free yet.
-bool Holdings::relocate(std::uint64_t slot) {
+/// Where the object lay, which is to be freed; nothing if it stays there.
+std::optional<Block> Holdings::relocate(std::uint64_t slot) {
   const Entry entry = catalogue_.read(slot);
   Record& record = records_[slot];
-  if (neighbours_.pinned({rank_, entry.location})) return false;
   const Block from = block_of(entry, record);
   const numa::NodeId node = memory_->arena().segments()[record.segment].node;
   const auto to = memory_->allocate(entry.layout.block_bytes(), entry.layout.alignment(), node);
-  if (!to) return false;
+  if (!to) return std::nullopt;
   spoil_header(to->address);
   const auto source = spilled_part(from.address, entry.layout);
   std::ranges::copy(source, spilled_part(to->address, entry.layout).begin());
@@ -127,10 +130,7 @@ bool Holdings::relocate(std::uint64_t slot) {
   counts_.moved += 1;
   counts_.moved_bytes += entry.layout.block_bytes();
   spoil_header(from.address);
-  if (free_unless_pinned(from)) return true;
-  limbo_.push_back(from);
-  awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
-  return false;
+  return from;
 }
 
 }  // namespace holdfast
