@@ -132,13 +132,6 @@ const Scenario kKilled("spill_killed", [](Line& test) {
   test.say("done");
   EXPECT_EQ(test.hear(), "end");
   EXPECT_TRUE(fails(store.get(all[1][0], kLong), Code::owner_lost));
-  // What the dead one held is let go.
-  EXPECT_TRUE(comes_true([&] {
-    const auto held = store.stats().held_elsewhere;
-    return held <= kObjects + 1;
-  }));
-  test.say("held");
-  EXPECT_EQ(test.hear(), "end");
 });
 TEST_P(MembersSpillTest, AMemberKilledWhileItSpillsHurtsNobodyElse) {
   {
@@ -148,11 +141,7 @@ TEST_P(MembersSpillTest, AMemberKilledWhileItSpillsHurtsNobodyElse) {
     EXPECT_EQ(ranks.end(1), -SIGKILL);
     for (const std::size_t rank : {0U, 2U}) EXPECT_EQ(ranks[rank].hear(), "done");
     for (const std::size_t rank : {0U, 2U}) ranks[rank].say("end");
-    for (const std::size_t rank : {0U, 2U}) EXPECT_EQ(ranks[rank].hear(), "held");
-    for (const std::size_t rank : {0U, 2U}) {
-      ranks[rank].say("end");
-      EXPECT_EQ(ranks.end(rank), 0);
-    }
+    for (const std::size_t rank : {0U, 2U}) EXPECT_EQ(ranks.end(rank), 0);
   }
   EXPECT_GT(files(), 0U) << "the killed one left its files";
   EXPECT_TRUE(Ranks("spill_opens", job(1)).all_good());
