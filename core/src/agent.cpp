@@ -106,6 +106,13 @@ void Agent::refuse(const MessageHeader& message, const Error& error) {
 
 void Agent::handle(const MessageHeader& message) {
   served_.fetch_add(1, std::memory_order_relaxed);
+  // What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
+  if (message.from >= job_.peers->size() ||
+      message.from_incarnation != job_.peers->card({message.from}).incarnation)
+    return refuse(message, {Code::denied, "Agent",
+                            fmt::format("rank {} was started again after the job had begun, and is no member "
+                                        "of it any more; start the whole job again",
+                                        message.from)});
   switch (message.type) {
     case MessageType::publish:
       return publish(message);
@@ -261,8 +268,7 @@ void Agent::prefetch(const MessageHeader& message) {
 void Agent::hold(const MessageHeader& message) {
   WireReader in(message.body);
   const HoldRequest request = get_hold(in);
-  if (!in.ok() || message.from >= job_.peers->size())
-    return refuse(message, {Code::invalid, "Store::redeem", "the request makes no sense"});
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::redeem", "the request makes no sense"});
   const Status held = job_.holdings->hold({message.from}, request);
   if (!held) return refuse(message, held.error());
   WireWriter body;
@@ -273,8 +279,7 @@ void Agent::hold(const MessageHeader& message) {
 void Agent::report(const MessageHeader& message) {
   WireReader in(message.body);
   const ReferenceReport report = get_report(in);
-  if (!in.ok() || message.from >= job_.peers->size())
-    return refuse(message, {Code::invalid, "References", "the report makes no sense"});
+  if (!in.ok()) return refuse(message, {Code::invalid, "References", "the report makes no sense"});
   const MemberId from{message.from};
   for (const auto& token : report.tokens) job_.holdings->add_token(token.id, {from, token.number});
   for (const auto& drop : report.drops) job_.holdings->drop(drop.id, from, drop.number);
@@ -286,8 +291,7 @@ void Agent::report(const MessageHeader& message) {
 void Agent::arrive(const MessageHeader& message) {
   WireReader in(message.body);
   const auto number = in.get<std::uint64_t>();
-  if (!in.ok() || message.from >= job_.peers->size())
-    return refuse(message, {Code::invalid, "Store::barrier", "the request makes no sense"});
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::barrier", "the request makes no sense"});
   auto& arrived = barriers_[number];
   arrived[message.from] = {{message.reply_to.begin(), message.reply_to.end()}, message.request};
   if (arrived.size() < job_.peers->size()) return;

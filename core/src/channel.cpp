@@ -129,12 +129,6 @@ Status Channel::closed_status() const {
   return fail(Code::timed_out, "Channel", "the store was closed before the operation ended");
 }
 
-Task<void> Channel::pause(Duration pause) {
-  Event event(*this);
-  event.wait_until(clock_.now() + pause);
-  co_await event;
-}
-
 std::size_t Channel::drive(Deadline until, Duration spin) {
   if (!timers_.empty()) until = std::min(until, Deadline::at(timers_.begin()->first));
   const std::size_t moved = until.passed(clock_) ? endpoint_->poll() : endpoint_->wait(until, spin);
@@ -159,7 +153,7 @@ void Channel::receive(std::span<const std::byte> bytes) {
   if (!header) return;
   if (header->type == MessageType::reply) {
     const auto found = calls_.find(header->request);
-    if (found == calls_.end()) return;  // its caller gave up
+    if (found == calls_.end()) return refused(*header);
     PendingCall& call = *found->second;
     call.reply.emplace(header->body.begin(), header->body.end());
     call.event.set();
@@ -215,11 +209,13 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
       const Status alive = co_await probe(receiver, deadline);
       if (!alive && alive.error().code == Code::owner_lost) looked.lost = clock_.now();
     }
-    if (looked.lost && *looked.lost >= started)
+    if (looked.replaced || (looked.lost && *looked.lost >= started))
       co_return fail(Code::owner_lost, "Channel::call", "its process has ended");
   }
   WireReader in(*pending.reply);
   Status status = get_status(in);
+  // Only another life answers so.
+  if (!status && status.error().code == Code::owner_lost) probes_[receiver.incarnation].replaced = true;
   if (!status) co_return tl::unexpected(std::move(status).error());
   co_return std::vector<std::byte>(pending.reply->begin() + kGoodStatusBytes, pending.reply->end());
 }
@@ -252,9 +248,30 @@ MessageHeader Channel::header_to(Receiver receiver, MessageType type, std::span<
 }
 
 Task<Status> Channel::probe(Receiver receiver, Deadline deadline) {
-  Status alive =
-      co_await send(receiver.address, encode(header_to(receiver, MessageType::ping, {})), deadline);
+  Probe& probe = probes_[receiver.incarnation];
+  if (probe.replaced)
+    co_return fail(Code::owner_lost, "Channel::probe", "another process has its address by now");
+  MessageHeader header = header_to(receiver, MessageType::ping, {});
+  header.request = probe.request = next_request_++;
+  if (!closing_) header.reply_to = endpoint_->address();
+  Status alive = co_await send(receiver.address, encode(header), deadline);
   co_return alive;
+}
+
+Task<void> Channel::sleep(TimePoint when) {
+  Event event(*this);
+  event.wait_until(when);
+  co_await event;
+}
+
+/// A reply that no call waits for: its caller gave up, or it is the answer to a ping, which only another life
+/// than the one that was meant gives.
+void Channel::refused(const MessageHeader& reply) {
+  WireReader in(reply.body);
+  const Status status = get_status(in);
+  if (status || status.error().code != Code::owner_lost) return;
+  for (auto& [incarnation, probe] : probes_)
+    if (probe.request == reply.request) probe.replaced = true;
 }
 
 void Channel::tell(Receiver receiver, MessageType type, std::vector<std::byte> body) {

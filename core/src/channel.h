@@ -47,6 +47,10 @@ class Channel {
   /// Runs what can run; blocks until something ended, a timer is due, wake() is called, or `until`.
   std::size_t drive(Deadline until, Duration spin);
   void wake() noexcept { endpoint_->wake(); }
+  /// When drive() has something to do even if nothing comes.
+  Deadline next_timer() const noexcept {
+    return timers_.empty() ? Deadline::never() : Deadline::at(timers_.begin()->first);
+  }
 
   /// Being destroyed: what has ended must not start anything more on the endpoint.
   bool closing() const noexcept { return closing_; }
@@ -54,6 +58,12 @@ class Channel {
 
   const Clock& clock() const noexcept { return clock_; }
   fabric::Endpoint& endpoint() noexcept { return *endpoint_; }
+
+  /// As Endpoint::connect; timed_out while the channel closes: what ends then may go on with another step.
+  Result<fabric::PeerId> connect(std::span<const std::byte> address) {
+    if (closing_) return tl::unexpected(closed_status().error());
+    return endpoint_->connect(address);
+  }
 
   /// co_await it: the Status of one read.
   class Read;
@@ -68,11 +78,18 @@ class Channel {
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline, Cancellation* cancellation = nullptr);
 
-  /// Whether the peer's process is there: owner_lost if not.
+  /// Whether the peer's process is there: owner_lost if not. That another life of it is there is known from
+  /// the second time on: who is there does not answer.
   Task<Status> probe(Receiver receiver, Deadline deadline);
 
-  /// Comes back after that time, or when the channel closes.
-  Task<void> pause(Duration pause);
+  /// True if another life of the peer has answered in its place: then this one is over for certain.
+  bool is_replaced(const Receiver& receiver) const {
+    const auto known = probes_.find(receiver.incarnation);
+    return known != probes_.end() && known->second.replaced;
+  }
+
+  /// Returns at `when`, or when the channel closes.
+  Task<void> sleep(TimePoint when);
 
   /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
   void tell(Receiver receiver, MessageType type, std::vector<std::byte> body);
@@ -90,6 +107,7 @@ class Channel {
   friend class Event;
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
+  void refused(const MessageHeader& reply);
   void give_up(Receiver receiver, MessageHeader awaiting);
   MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
@@ -106,6 +124,8 @@ class Channel {
   struct Probe {
     TimePoint at{};
     std::optional<TimePoint> lost;  ///< when it last was not there
+    std::uint64_t request = 0;      ///< of the last ping: another life refuses it
+    bool replaced = false;          ///< another life answers at its address: this one is over
   };
   std::unordered_map<std::uint64_t, Probe> probes_;  ///< by incarnation
   std::uint64_t sends_in_flight_ = 0;

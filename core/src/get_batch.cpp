@@ -173,7 +173,7 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
     for (auto& result : results) result = name_peer(job, owner, error, "Store::get_many");
   };
   auto region = co_await region_of(job, channel, owner, 0, deadline);
-  auto peer = channel.endpoint().connect(job.peers->card(owner).address);
+  auto peer = channel.connect(job.peers->card(owner).address);
   if (!region || !peer) {
     fail_all(region ? peer.error() : region.error());
     co_return results;

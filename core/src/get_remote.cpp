@@ -97,7 +97,7 @@ Task<Result<Block>> landing_block(Job& job, Channel& channel, std::uint64_t byte
     auto block = job.holdings->allocate(bytes, alignment, std::nullopt);
     if (block || block.error().code != Code::full) co_return block;
     if (deadline.passed(job.clock) || channel.closing() || !job.holdings->may_make_room()) co_return block;
-    co_await channel.pause(std::min(kRoomInterval, deadline.left(job.clock)));
+    co_await channel.sleep(job.clock.now() + std::min(kRoomInterval, deadline.left(job.clock)));
   }
 }
 
@@ -109,7 +109,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
     HOLDFAST_CO_TRY(known, co_await region_of(job, channel, member, catalogue_at, deadline));
   }
   const RegionKey region = *known;
-  HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.endpoint().connect(job.peers->card(member).address));
+  HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block,
                   co_await landing_block(job, channel, sizeof(CatalogueBucket), kCacheLine, deadline));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
@@ -265,7 +265,7 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   }
   const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer,
-                  channel.endpoint().connect(job.peers->card(entry.owner).address));
+                  channel.connect(job.peers->card(entry.owner).address));
   HOLDFAST_CO_TRY(const Block block,
                   co_await landing_block(job, channel, bytes, layout.alignment(), deadline));
   landing.base = block.address;

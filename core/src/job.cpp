@@ -6,6 +6,24 @@
 
 namespace holdfast {
 
+Status Job::join(MemberId self, std::shared_ptr<const std::vector<Card>> cards, const Block& catalogue) {
+  const CatalogueGeometry geometry = (*cards)[self.value].catalogue;
+  const std::uint64_t incarnation = (*cards)[self.value].incarnation;
+  unmappable = std::vector<std::atomic<bool>>(cards->size());
+  peers = std::make_unique<Peers>(self, std::move(cards));
+  HOLDFAST_TRY(holdings, Holdings::create(
+                             {clock, memory, *neighbours, *references, self, incarnation, options.lifetime},
+                             geometry, catalogue));
+  auto own = std::make_unique<View>();
+  own->owner = self;
+  own->incarnation = incarnation;
+  for (const numa::Segment& segment : memory->arena().segments())
+    own->pieces.push_back({segment.base, segment.first, segment.bytes});
+  own->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue.address), geometry);
+  memory->add_view(std::move(own));
+  return {};
+}
+
 Result<View*> Job::view_of(MemberId member, Deadline deadline) {
   View* view = memory->view(member);
   if (view == nullptr) {

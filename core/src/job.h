@@ -36,6 +36,10 @@ struct Job {
   /// Errors: owner_lost (a neighbour whose process has ended). Any thread.
   Result<View*> view_of(MemberId member, Deadline deadline);
 
+  /// Completes what `memory`, `neighbours` and `references` began, once all members' cards are there.
+  /// `catalogue` is what Holdings::allocate_catalogue gave. Errors: as Holdings::create.
+  Status join(MemberId self, std::shared_ptr<const std::vector<Card>> cards, const Block& catalogue);
+
   tl::unexpected<Error> owner_lost(MemberId member, std::string_view operation) const;
 };
 

@@ -172,24 +172,11 @@ Status Member::start_spilling(std::vector<std::unique_ptr<Disk>> disks) {
 Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
                      std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards) {
   const MemberId self{identity.rank};
-  const CatalogueGeometry geometry = cards[identity.rank].catalogue;
   const std::uint64_t incarnation = cards[identity.rank].incarnation;
-  job_.unmappable = std::vector<std::atomic<bool>>(cards.size());
-  job_.peers = std::make_unique<Peers>(self, std::move(cards));
-  HOLDFAST_TRY(job_.holdings, Holdings::create({job_.clock, job_.memory, *job_.neighbours, *job_.references,
-                                                self, incarnation, job_.options.lifetime},
-                                               geometry, catalogue));
-
-  auto own = std::make_unique<View>();
-  own->owner = self;
-  own->incarnation = incarnation;
+  HOLDFAST_DO(job_.join(self, std::make_shared<const std::vector<Card>>(std::move(cards)), catalogue));
   std::vector<std::span<std::byte>> memory;
-  for (const numa::Segment& segment : job_.memory->arena().segments()) {
-    own->pieces.push_back({segment.base, segment.first, segment.bytes});
+  for (const numa::Segment& segment : job_.memory->arena().segments())
     memory.emplace_back(segment.base, segment.bytes);
-  }
-  own->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue.address), geometry);
-  job_.memory->add_view(std::move(own));
 
   const Sender sender{self.value, incarnation};
   lanes_ = std::make_unique<Lanes>(*fabric_, job_.clock, sender, job_.options.reading_endpoints,

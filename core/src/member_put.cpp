@@ -118,14 +118,7 @@ Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {
       done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
     });
   });
-  if (published) return {};
-  if (published.error().code == Code::timed_out) {
-    // The home may have entered it after all; it must not point to an object that is gone. Behind the request
-    // on the same way, so it cannot be overtaken by it.
-    if (auto lane = lanes_->mine())
-      (*lane)->run([&](Channel& channel) { unpublish_unheard(job_, channel, name, entry.id); });
-  }
-  return tl::unexpected(published.error());
+  return published ? Status() : tl::unexpected(published.error());
 }
 
 Status Member::erase(const ObjectRef& ref, Duration timeout) {
@@ -159,16 +152,21 @@ Status Member::erase(const Entry& entry, Deadline deadline) {
 
 Status Member::erase(const Key& name, Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  const auto entry = job_.peers->home_of(name) == job_.peers->self()
-                         ? job_.holdings->unpublish(name, ObjectId{})
-                         : run<Entry>(0, [&](Channel& channel, auto done) {
-                             spawn(unpublish_name(job_, channel, name, ObjectId{}, deadline), done);
-                           });
-  if (!entry) return tl::unexpected(entry.error());
-  const Status erased = erase(*entry, deadline);
-  const bool gone_anyway =
-      !erased && (erased.error().code == Code::not_found || erased.error().code == Code::owner_lost);
-  return gone_anyway ? Status() : erased;
+  const auto found = run<Entry>(
+      0, [&](Channel& channel, auto done) { spawn(resolve(job_, channel, name, {}, deadline), done); });
+  if (!found) return fail(found.error().code, "Store::erase", found.error().detail);
+  const Entry entry = *found;
+  // The object first: an object that is kept by a name which is gone could not be erased any more, a name
+  // without its object can.
+  const Status erased = erase(entry, deadline);
+  if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
+    return erased;
+  const auto gone = job_.peers->home_of(name) == job_.peers->self()
+                        ? job_.holdings->unpublish(name, entry.id)
+                        : run<Entry>(0, [&](Channel& channel, auto done) {
+                            spawn(unpublish_name(job_, channel, name, entry.id, deadline), done);
+                          });
+  return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
 }
 
 }  // namespace holdfast

@@ -109,15 +109,16 @@ HoldRequest get_hold(WireReader& in) {
 
 void put_report(WireWriter& out, const ReferenceReport& report) {
   out.put(static_cast<std::uint32_t>(report.tokens.size()));
-  out.put(static_cast<std::uint32_t>(report.drops.size()));
+  out.put(static_cast<std::uint32_t>(report.drops.size() + report.undone.size()));
   for (const ReferenceReport::Token& token : report.tokens) {
     put_id(out, token.id);
     out.put(token.number);
   }
-  for (const ReferenceReport::Drop& drop : report.drops) {
-    put_id(out, drop.id);
-    out.put(drop.number);
-  }
+  for (const auto* drops : {&report.drops, &report.undone})
+    for (const ReferenceReport::Drop& drop : *drops) {
+      put_id(out, drop.id);
+      out.put(drop.number);
+    }
 }
 
 ReferenceReport get_report(WireReader& in) {

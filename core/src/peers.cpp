@@ -8,21 +8,29 @@
 
 namespace holdfast {
 
-Peers::Peers(MemberId self, std::vector<Card> cards) : self_(self), cards_(std::move(cards)) {
-  regions_.reserve(cards_.size());
-  for (Card& card : cards_) regions_.push_back(std::move(card.keys));
-}
+namespace {
 
-std::optional<RegionKey> Peers::region(MemberId member, std::uint64_t offset) const {
-  const std::lock_guard lock(mutex_);
-  for (const RegionKey& region : regions_[member.value])
+std::optional<RegionKey> region_at(std::span<const RegionKey> regions, std::uint64_t offset) {
+  for (const RegionKey& region : regions)
     if (offset >= region.first && offset - region.first < region.memory.bytes) return region;
   return std::nullopt;
 }
 
+}  // namespace
+
+Peers::Peers(MemberId self, std::shared_ptr<const std::vector<Card>> cards)
+    : self_(self), cards_(std::move(cards)) {}
+
+std::optional<RegionKey> Peers::region(MemberId member, std::uint64_t offset) const {
+  if (const auto region = region_at(card(member).keys, offset)) return region;
+  const std::lock_guard lock(mutex_);
+  const auto learnt = learnt_.find(member.value);
+  return learnt == learnt_.end() ? std::nullopt : region_at(learnt->second, offset);
+}
+
 void Peers::add_region(MemberId member, const RegionKey& region) {
   const std::lock_guard lock(mutex_);
-  auto& known = regions_[member.value];
+  auto& known = learnt_[member.value];
   for (const RegionKey& other : known)
     if (other.first == region.first) return;
   known.push_back(region);

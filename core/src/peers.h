@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "holdfast/base/result.h"
@@ -17,11 +19,14 @@ namespace holdfast {
 
 class Peers {
  public:
-  Peers(MemberId self, std::vector<Card> cards);
+  /// `cards`, by rank, may be shared with other members of a simulation.
+  Peers(MemberId self, std::shared_ptr<const std::vector<Card>> cards);
+  Peers(MemberId self, std::vector<Card> cards)
+      : Peers(self, std::make_shared<const std::vector<Card>>(std::move(cards))) {}
 
   MemberId self() const noexcept { return self_; }
-  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cards_.size()); }
-  const Card& card(MemberId member) const noexcept { return cards_[member.value]; }
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cards_->size()); }
+  const Card& card(MemberId member) const noexcept { return (*cards_)[member.value]; }
   Receiver receiver(MemberId member) const noexcept {
     return {card(member).address, card(member).incarnation};
   }
@@ -40,9 +45,9 @@ class Peers {
 
  private:
   MemberId self_;
-  std::vector<Card> cards_;
+  std::shared_ptr<const std::vector<Card>> cards_;
   mutable std::mutex mutex_;
-  std::vector<std::vector<RegionKey>> regions_;
+  std::unordered_map<std::uint32_t, std::vector<RegionKey>> learnt_;  ///< by rank: what was not in its card
 };
 
 /// A name as catalogues know it. Errors: invalid (empty, longer than Name::kMaxBytes).

@@ -248,8 +248,11 @@ Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Dea
   put_key(body, name);
   put_entry(body, entry);
   auto reply = co_await channel.call(job.peers->receiver(home), MessageType::publish, body.take(), deadline);
-  if (!reply) co_return name_peer(job, home, std::move(reply).error(), "Store::put");
-  co_return Status{};
+  if (reply) co_return Status{};
+  // The home may have entered it after all; it must not point to an object that is gone. Behind the request
+  // on the same way, so it cannot be overtaken by it.
+  if (reply.error().code == Code::timed_out) unpublish_unheard(job, channel, name, entry.id);
+  co_return name_peer(job, home, std::move(reply).error(), "Store::put");
 }
 
 Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline) {
@@ -275,20 +278,28 @@ void unpublish_unheard(Job& job, Channel& channel, const Key& name, const Object
   channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
 }
 
-Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline) {
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                     TokenId token, Deadline deadline) {
   job.counters.add(Count::reference_messages);
+  References& references = *job.references;
+  const HoldRequest request{id, references.new_hold(id), token};
   WireWriter body;
   put_hold(body, request);
   auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
-  if (reply) co_return Status{};
-  if (reply.error().code == Code::timed_out) {
-    // It may have been granted after all. Behind the request on the same way, so it cannot overtake it.
+  if (reply) co_return references.granted(id, owner, request.number);
+  const Code code = reply.error().code;
+  const bool unheard = code == Code::timed_out || code == Code::owner_lost;
+  if (unheard) {
+    // It may have been granted, or be so yet. This follows the request on the same way, so it cannot overtake
+    // it; what is reported besides comes through even if their connection breaks.
     ReferenceReport undo;
-    undo.drops.push_back({request.id, request.number});
+    undo.drops.push_back({id, request.number});
     WireWriter report;
     put_report(report, undo);
     channel.tell(job.peers->receiver(owner), MessageType::report, report.take());
   }
+  using Answer = References::Answer;
+  references.not_granted(id, owner, request.number, unheard ? Answer::none : Answer::refused);
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
 }
 

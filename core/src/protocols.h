@@ -44,7 +44,8 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
 /// Asks the owner to bring objects back from disk, those of them that are there; no answer.
 void prefetch(Job& job, Channel& channel, MemberId owner, std::span<const ObjectId> ids);
 
-/// Asks a name's home to enter it. Errors: exists, full, timed_out, owner_lost.
+/// Asks a name's home to enter it, and to take it back where no answer came in time. Errors: exists, full,
+/// timed_out, owner_lost.
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline);
 
 /// Asks a name's home to take it out, if it stands for `id` (any, if zero). Errors: not_found, timed_out,
@@ -54,9 +55,10 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
 /// The same without waiting for an answer.
 void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id);
 
-/// Asks the owner to count this process among the holders of an object. A hold that got no answer in time is
-/// taken back. Errors: not_found, expired, timed_out, owner_lost.
-Task<Status> hold_object(Job& job, Channel& channel, MemberId owner, HoldRequest request, Deadline deadline);
+/// Asks the owner, another member, to count this process among the holders of an object (token number 0:
+/// without one). A hold that got no answer is taken back. Errors: not_found, expired, timed_out, owner_lost.
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                     TokenId token, Deadline deadline);
 
 /// What an object declares to be part of it. Errors: not_found, timed_out, owner_lost.
 Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,

@@ -195,13 +195,10 @@ Result<ObjectRef> Member::hold(const Entry& entry, const TokenId& token, Duratio
   }
   if (auto shared = references.share(entry.id, entry.owner)) return make_ref(entry, std::move(shared));
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  const HoldRequest request{entry.id, references.new_hold(), token};
-  HOLDFAST_DO(run<std::monostate>(0, [&](Channel& channel, auto done) {
-    spawn(hold_object(job_, channel, entry.owner, request, deadline), [done](Status status) {
-      done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
-    });
-  }));
-  return make_ref(entry, references.granted(entry.id, entry.owner, request.number));
+  HOLDFAST_TRY(auto held, run<std::shared_ptr<Reference>>(0, [&](Channel& channel, auto done) {
+                 spawn(hold_object(job_, channel, entry.owner, entry.id, token, deadline), done);
+               }));
+  return make_ref(entry, std::move(held));
 }
 
 }  // namespace holdfast

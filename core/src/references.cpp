@@ -52,7 +52,39 @@ std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owne
   borrowed.number = std::max(borrowed.number, number);
   borrowed.reporting = false;
   borrowed.owner = owner;
+  answered(id, owner);
   return std::make_shared<Reference>(shared_from_this(), id, owner);
+}
+
+std::uint64_t References::new_hold(const ObjectId& id) {
+  const std::lock_guard lock(mutex_);
+  ++asked_[id].under_way;
+  return next_hold_++;
+}
+
+void References::not_granted(const ObjectId& id, MemberId owner, std::uint64_t number, Answer answer) {
+  const std::lock_guard lock(mutex_);
+  if (answer == Answer::none) {
+    Asked& asked = asked_[id];
+    asked.unanswered = std::max(asked.unanswered, number);
+  }
+  answered(id, owner);
+}
+
+void References::answered(const ObjectId& id, MemberId owner) {
+  const auto at = asked_.find(id);
+  if (--at->second.under_way > 0) return;
+  const std::uint64_t unanswered = at->second.unanswered;
+  asked_.erase(at);
+  if (unanswered == 0 || closed_) return;
+  const auto borrowed = borrowed_.find(id);
+  if (borrowed != borrowed_.end() && !borrowed->second.reporting) {
+    // Held, by another one: its drop ends this one, too.
+    borrowed->second.number = std::max(borrowed->second.number, unanswered);
+    return;
+  }
+  pending_[owner].undone.push_back({id, unanswered});
+  something_to_report();
 }
 
 TokenId References::make_token(std::shared_ptr<Reference> reference) {
@@ -105,8 +137,12 @@ std::vector<ReferenceReport> References::take_reports(std::size_t most) {
               std::back_inserter(report.tokens));
     pending.tokens.erase(pending.tokens.begin(),
                          pending.tokens.begin() + static_cast<std::ptrdiff_t>(tokens));
+    const std::size_t undone = std::min(most - tokens, pending.undone.size());
+    const auto undone_end = pending.undone.begin() + static_cast<std::ptrdiff_t>(undone);
+    report.undone.assign(pending.undone.begin(), undone_end);
+    pending.undone.erase(pending.undone.begin(), undone_end);
     std::size_t looked = 0;
-    for (; looked < pending.dropped.size() && tokens + report.drops.size() < most; ++looked) {
+    for (; looked < pending.dropped.size() && tokens + undone + report.drops.size() < most; ++looked) {
       const auto at = borrowed_.find(pending.dropped[looked]);
       if (at == borrowed_.end() || at->second.references > 0 || at->second.reporting) continue;
       at->second.reporting = true;
@@ -114,7 +150,7 @@ std::vector<ReferenceReport> References::take_reports(std::size_t most) {
     }
     pending.dropped.erase(pending.dropped.begin(),
                           pending.dropped.begin() + static_cast<std::ptrdiff_t>(looked));
-    if (report.tokens.empty() && report.drops.empty()) continue;
+    if (report.tokens.empty() && report.drops.empty() && report.undone.empty()) continue;
     pending.under_way = true;
     reports.push_back(std::move(report));
   }
@@ -130,6 +166,7 @@ void References::reported(ReferenceReport report, Outcome outcome) {
   if (outcome == Outcome::unheard) {
     pending.tokens.insert(pending.tokens.begin(), std::make_move_iterator(report.tokens.begin()),
                           std::make_move_iterator(report.tokens.end()));
+    pending.undone.insert(pending.undone.end(), report.undone.begin(), report.undone.end());
   } else {
     guards = std::move(report.tokens);
   }
@@ -144,7 +181,7 @@ void References::reported(ReferenceReport report, Outcome outcome) {
     at->second.reporting = false;
     pending.dropped.push_back(drop.id);
   }
-  if (!pending.tokens.empty() || !pending.dropped.empty()) something_to_report();
+  if (!pending.tokens.empty() || !pending.dropped.empty() || !pending.undone.empty()) something_to_report();
 }
 
 std::vector<MemberId> References::owners() const {

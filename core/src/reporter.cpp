@@ -11,9 +11,15 @@ namespace {
 constexpr Duration kReportInterval = std::chrono::milliseconds(5);
 // How long an owner may take to answer; then he is told again.
 constexpr Duration kReportTimeout = std::chrono::seconds(10);
-// How often members that hold something here are looked after. A process that died is noticed by the first
-// send.
+// How often members that hold something here are looked after. A send to a process that died fails at once.
 constexpr Duration kProbeInterval = std::chrono::milliseconds(500);
+// So many in a row, and it is dead.
+constexpr unsigned kProbesThatFail = 3;
+// Before a report is repeated to an owner that cannot be reached, doubled each time.
+constexpr Duration kFirstPause = std::chrono::milliseconds(10);
+constexpr Duration kLongestPause = std::chrono::seconds(30);
+// For a quarter of an hour at least.
+constexpr unsigned kMostTries = 42;
 
 }  // namespace
 
@@ -55,20 +61,29 @@ void Reporter::send_reports() {
     WireWriter body;
     put_report(body, report);
     const MemberId owner = report.owner;
-    spawn(send_report(owner, body.take()), [this, report = std::move(report)](const Status& heard) mutable {
-      using Outcome = References::Outcome;
-      const Outcome outcome = heard                                   ? Outcome::heard
-                              : heard.error().code == Code::timed_out ? Outcome::unheard
-                                                                      : Outcome::lost;
-      job_.references->reported(std::move(report), outcome);
-    });
+    spawn(send_report(owner, body.take()),
+          [this, report = std::move(report)](References::Outcome outcome) mutable {
+            job_.references->reported(std::move(report), outcome);
+          });
   }
 }
 
-Task<Status> Reporter::send_report(MemberId owner, std::vector<std::byte> body) {
-  auto reply = co_await channel_.call(job_.peers->receiver(owner), MessageType::report, std::move(body),
-                                      Deadline::after(job_.clock, kReportTimeout));
-  co_return reply ? Status() : tl::unexpected(std::move(reply).error());
+/// A drop that is not told keeps an object for ever, so an owner that cannot be reached is tried again for
+/// long: a connection may break while both ends live. Another life in its place is proof of its end.
+Task<References::Outcome> Reporter::send_report(MemberId owner, std::vector<std::byte> body) {
+  const Receiver receiver = job_.peers->receiver(owner);
+  Duration pause = kFirstPause;
+  for (unsigned tries = 0; tries < kMostTries; ++tries) {
+    auto reply = co_await channel_.call(receiver, MessageType::report, body,
+                                        Deadline::after(job_.clock, kReportTimeout));
+    if (reply) co_return References::Outcome::heard;
+    if (reply.error().code != Code::owner_lost) co_return References::Outcome::unheard;
+    if (channel_.is_replaced(receiver)) co_return References::Outcome::lost;
+    co_await channel_.sleep(job_.clock.now() + pause);
+    if (channel_.closing()) co_return References::Outcome::unheard;
+    pause = std::min(2 * pause, kLongestPause);
+  }
+  co_return References::Outcome::lost;
 }
 
 bool Reporter::probe_holders() {
@@ -77,12 +92,22 @@ bool Reporter::probe_holders() {
     if (!probing_.insert(member).second) continue;
     job_.counters.add(Count::reference_messages);
     const Deadline deadline = Deadline::after(job_.clock, kReportTimeout);
-    spawn(channel_.probe(job_.peers->receiver(member), deadline), [this, member](const Status& alive) {
-      probing_.erase(member);
-      if (!alive && alive.error().code == Code::owner_lost) job_.holdings->member_lost(member);
-    });
+    spawn(channel_.probe(job_.peers->receiver(member), deadline),
+          [this, member](const Status& alive) { probed(member, alive); });
   }
   return !members.empty();
+}
+
+void Reporter::probed(MemberId member, const Status& alive) {
+  probing_.erase(member);
+  if (alive || alive.error().code != Code::owner_lost) {
+    unreached_.erase(member);
+    return;
+  }
+  // One that failed may have found a broken connection only.
+  if (++unreached_[member] < kProbesThatFail && !channel_.is_replaced(job_.peers->receiver(member))) return;
+  unreached_.erase(member);
+  job_.holdings->member_lost(member);
 }
 
 void Reporter::say_farewell() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -27,7 +28,8 @@ class Reporter {
  private:
   void send_reports();
   bool probe_holders();  ///< false if there are none
-  Task<Status> send_report(MemberId owner, std::vector<std::byte> body);
+  Task<References::Outcome> send_report(MemberId owner, std::vector<std::byte> body);
+  void probed(MemberId member, const Status& alive);
 
   Job& job_;
   Channel& channel_;
@@ -35,7 +37,8 @@ class Reporter {
   std::optional<TimePoint> report_at_;
   std::optional<TimePoint> probe_at_;
   std::optional<TimePoint> expiry_at_;
-  std::set<MemberId> probing_;  ///< whose answer has not come
+  std::set<MemberId> probing_;              ///< whose answer has not come
+  std::map<MemberId, unsigned> unreached_;  ///< how often in a row, where the last probe failed
 };
 
 }  // namespace holdfast

@@ -17,7 +17,7 @@ class ReferencesTest : public ::testing::Test {
     table->set_wake([this] { ++woken; });
   }
   std::shared_ptr<Reference> hold(const ObjectId& id, MemberId owner = kOwner) {
-    return table->granted(id, owner, table->new_hold());
+    return table->granted(id, owner, table->new_hold(id));
   }
   /// The only report there is, which names one drop.
   ReferenceReport one_drop(const ObjectId& id) {
@@ -64,7 +64,7 @@ TEST_F(ReferencesTest, ADropUnderWayCannotBeTakenBackAndANewHoldOutlivesIt) {
   hold(kA).reset();
   ReferenceReport report = one_drop(kA);
   EXPECT_FALSE(table->share(kA, kOwner)) << "the owner may have heard";
-  const std::uint64_t number = table->new_hold();
+  const std::uint64_t number = table->new_hold(kA);
   auto again = table->granted(kA, kOwner, number);
   table->reported(std::move(report), Outcome::heard);
   EXPECT_TRUE(table->share(kA, kOwner)) << "the new hold counts";

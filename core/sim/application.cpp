@@ -1,0 +1,186 @@
+#include "sim/application.h"
+
+#include "src/block.h"
+
+namespace holdfast::sim {
+namespace {
+
+BlockLayout layout_of(std::uint64_t size) {
+  return {size, BlockLayout::make_flags(true, static_cast<std::uint32_t>(kCacheLine))};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DraftState>> Application::draft(std::uint64_t size) {
+  const BlockLayout layout = layout_of(size);
+  HOLDFAST_TRY(const Block block,
+               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), std::nullopt));
+  return std::make_unique<DraftState>(std::weak_ptr<Member>(), job_.memory, job_.holdings->new_id(), layout,
+                                      block);
+}
+
+Handle Application::promise(DraftState& draft) {
+  job_.holdings->promise(draft.id);
+  draft.promised = true;
+  return {{draft.id, draft.block.location, draft.layout, self()}, job_.references->make_own(draft.id)};
+}
+
+void Application::abandon(std::unique_ptr<DraftState> draft) {
+  spoil_header(draft->block.address);
+  if (!draft->promised) return;
+  if (auto notice = job_.holdings->break_promise(draft->id)) agent_.tell(std::move(*notice));
+}
+
+Task<Result<Handle>> Application::seal(std::unique_ptr<DraftState> draft, std::optional<Key> name,
+                                       Duration timeout) {
+  checksum_block(draft->block.address, draft->layout);
+  auto sealed = co_await enter(std::move(draft), name, timeout);
+  co_return sealed;
+}
+
+Task<Result<Handle>> Application::put(std::vector<std::byte> bytes, std::optional<Key> name,
+                                      Duration timeout) {
+  HOLDFAST_CO_TRY(auto made, draft(bytes.size()));
+  fill_block(made->block.address, made->layout, bytes);
+  auto sealed = co_await enter(std::move(made), name, timeout);
+  co_return sealed;
+}
+
+Task<Result<Handle>> Application::enter(std::unique_ptr<DraftState> draft, std::optional<Key> name,
+                                        Duration timeout) {
+  write_header(draft->block.address, {draft->id, job_.peers->card(self()).incarnation, draft->layout},
+               job_.holdings->new_generation());
+  auto sealed = job_.holdings->seal(draft->id, draft->layout, draft->block);
+  if (!sealed) {
+    abandon(std::move(draft));
+    co_return tl::unexpected(std::move(sealed).error());
+  }
+  draft->sealed = true;
+  if (*sealed) agent_.tell(std::move(**sealed));
+  const Entry entry{draft->id, draft->block.location, draft->layout, self()};
+  if (name) {
+    Status published = co_await publish(*name, entry, after(timeout));
+    if (!published) {
+      const auto erased = job_.holdings->erase(entry.id);
+      if (erased && erased->awaiting_unpin) agent_.collect_later();
+      co_return tl::unexpected(std::move(published).error());
+    }
+  }
+  co_return Handle{entry, job_.references->make_own(entry.id)};
+}
+
+Task<Status> Application::publish(Key name, Entry entry, Deadline deadline) {
+  if (!job_.holdings->note_name(entry.id, name))
+    co_return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
+  if (job_.peers->home_of(name) == self()) {
+    HOLDFAST_CO_TRY(auto notice, job_.holdings->publish(name, entry));
+    if (notice) agent_.tell(std::move(*notice));
+    co_return Status{};
+  }
+  Status published = co_await publish_name(job_, channel_, name, entry, deadline);
+  co_return published;
+}
+
+Task<Result<Pin>> Application::get(Target target, std::optional<ByteRange> range, GetOptions::Missing missing,
+                                   Duration timeout) {
+  const Want want{range, job_.options.verify, {missing == GetOptions::Missing::wait}, patience_for(timeout)};
+  auto pin = co_await get_pin(job_, channel_, target, want, after(timeout));
+  co_return pin;
+}
+
+Task<Result<std::uint64_t>> Application::get_into(Entry entry, std::span<std::byte> into, Duration timeout) {
+  const Want want{{}, job_.options.verify, {true}, patience_for(timeout)};
+  auto copied = co_await get_copy(job_, channel_, entry, want, into, after(timeout));
+  co_return copied;
+}
+
+Task<std::vector<Result<Pin>>> Application::get_many(std::vector<Entry> entries, Duration timeout) {
+  const Want want{{}, job_.options.verify, {true}, patience_for(timeout)};
+  const Deadline deadline = after(timeout);
+  const MemberId owner = entries.front().owner;
+  const auto view = job_.view_of(owner, deadline);
+  if (view && *view == nullptr) {
+    auto pins = co_await get_batch(job_, channel_, owner, std::move(entries), want, deadline);
+    co_return pins;
+  }
+  std::vector<Result<Pin>> pins;
+  for (const Entry& entry : entries) pins.push_back(co_await get_pin(job_, channel_, entry, want, deadline));
+  co_return pins;
+}
+
+Task<Result<Entry>> Application::wait(Entry entry, Duration timeout) {
+  auto found = co_await find_object(job_, channel_, entry.owner, entry.id, {true}, after(timeout));
+  co_return found;
+}
+
+Task<Result<Handle>> Application::lookup(Key name, GetOptions::Missing missing, Duration timeout) {
+  const Deadline deadline = after(timeout);
+  HOLDFAST_CO_TRY(const Entry entry,
+                  co_await resolve(job_, channel_, name, {missing == GetOptions::Missing::wait}, deadline));
+  auto held = co_await hold(entry, {}, deadline);
+  co_return held;
+}
+
+PassedToken Application::token(const Handle& handle) {
+  const bool own = handle.entry.owner == self();
+  const TokenId token =
+      own ? job_.holdings->make_token(handle.entry.id) : job_.references->make_token(handle.reference);
+  if (own) job_.references->nudge();
+  return {handle.entry, job_.peers->card(handle.entry.owner).incarnation, token};
+}
+
+Task<Result<Handle>> Application::redeem(PassedToken token, Duration timeout) {
+  if (job_.peers->card(token.entry.owner).incarnation != token.owner_incarnation)
+    co_return fail(Code::invalid, "Store::redeem", "the reference is of an earlier life of its owner");
+  auto held = co_await hold(token.entry, token.token, after(timeout));
+  co_return held;
+}
+
+Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline deadline) {
+  References& references = *job_.references;
+  if (entry.owner == self()) {
+    HOLDFAST_CO_DO(job_.holdings->hold_own(entry.id, token));
+    co_return Handle{entry, references.make_own(entry.id)};
+  }
+  if (auto shared = references.share(entry.id, entry.owner)) co_return Handle{entry, std::move(shared)};
+  HOLDFAST_CO_TRY(auto held, co_await hold_object(job_, channel_, entry.owner, entry.id, token, deadline));
+  co_return Handle{entry, std::move(held)};
+}
+
+Task<Status> Application::erase(Entry entry, Duration timeout) {
+  Status erased = co_await erase_entry(entry, after(timeout));
+  co_return erased;
+}
+
+Task<Status> Application::erase_entry(Entry entry, Deadline deadline) {
+  if (entry.owner != self()) {
+    Status erased = co_await erase_object(job_, channel_, entry.owner, entry.id, deadline);
+    co_return erased;
+  }
+  HOLDFAST_CO_TRY(const Holdings::Erased erased, job_.holdings->erase(entry.id));
+  if (erased.awaiting_unpin) agent_.collect_later();
+  if (!erased.name) co_return Status{};
+  const Key name = *erased.name;
+  Result<Entry> gone = Entry{};
+  if (job_.peers->home_of(name) == self())
+    gone = job_.holdings->unpublish(name, entry.id);
+  else
+    gone = co_await unpublish_name(job_, channel_, name, entry.id, deadline);
+  co_return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
+}
+
+Task<Status> Application::erase(Key name, Duration timeout) {
+  const Deadline deadline = after(timeout);
+  HOLDFAST_CO_TRY(const Entry entry, co_await resolve(job_, channel_, name, {}, deadline));
+  Status erased = co_await erase_entry(entry, deadline);
+  if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
+    co_return erased;
+  Result<Entry> gone = Entry{};
+  if (job_.peers->home_of(name) == self())
+    gone = job_.holdings->unpublish(name, entry.id);
+  else
+    gone = co_await unpublish_name(job_, channel_, name, entry.id, deadline);
+  co_return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
+}
+
+}  // namespace holdfast::sim

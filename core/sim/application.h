@@ -1,0 +1,74 @@
+// What a member's program does with its store, as coroutines: the public interface's calls for whom nobody
+// blocks. Over the same protocols as Member; where Member takes a short way past its lanes, so does this.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "holdfast/base/task.h"
+#include "src/agent.h"
+#include "src/channel.h"
+#include "src/job.h"
+#include "src/member.h"
+#include "src/protocols.h"
+
+namespace holdfast::sim {
+
+/// An ObjectRef.
+struct Handle {
+  Entry entry;
+  std::shared_ptr<Reference> reference;
+  explicit operator bool() const noexcept { return reference != nullptr; }
+};
+
+/// What an ObjectRef's token says.
+struct PassedToken {
+  Entry entry;
+  std::uint64_t owner_incarnation = 0;
+  TokenId token;
+};
+
+/// All calls as those of Store with their names, and their errors. Operations that are under way when the
+/// member ends are told timed_out.
+class Application {
+ public:
+  /// `channel` is for this alone. All outlive it, and it outlives what it has started.
+  Application(Job& job, Agent& agent, Channel& channel) : job_(job), agent_(agent), channel_(channel) {}
+
+  Result<std::unique_ptr<DraftState>> draft(std::uint64_t size);
+  Handle promise(DraftState& draft);
+  void abandon(std::unique_ptr<DraftState> draft);
+  Task<Result<Handle>> seal(std::unique_ptr<DraftState> draft, std::optional<Key> name, Duration timeout);
+  Task<Result<Handle>> put(std::vector<std::byte> bytes, std::optional<Key> name, Duration timeout);
+
+  Task<Result<Pin>> get(Target target, std::optional<ByteRange> range, GetOptions::Missing missing,
+                        Duration timeout);
+  Task<Result<std::uint64_t>> get_into(Entry entry, std::span<std::byte> into, Duration timeout);
+  /// All of one owner.
+  Task<std::vector<Result<Pin>>> get_many(std::vector<Entry> entries, Duration timeout);
+  /// Until it is sealed.
+  Task<Result<Entry>> wait(Entry entry, Duration timeout);
+  Task<Result<Handle>> lookup(Key name, GetOptions::Missing missing, Duration timeout);
+
+  PassedToken token(const Handle& handle);
+  Task<Result<Handle>> redeem(PassedToken token, Duration timeout);
+
+  Task<Status> erase(Entry entry, Duration timeout);
+  Task<Status> erase(Key name, Duration timeout);
+
+ private:
+  Deadline after(Duration timeout) const { return Deadline::after(job_.clock, timeout); }
+  MemberId self() const { return job_.peers->self(); }
+  Task<Result<Handle>> enter(std::unique_ptr<DraftState> draft, std::optional<Key> name, Duration timeout);
+  Task<Status> publish(Key name, Entry entry, Deadline deadline);
+  Task<Result<Handle>> hold(Entry entry, TokenId token, Deadline deadline);
+  Task<Status> erase_entry(Entry entry, Deadline deadline);
+
+  Job& job_;
+  Agent& agent_;
+  Channel& channel_;
+};
+
+}  // namespace holdfast::sim

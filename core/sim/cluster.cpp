@@ -1,0 +1,86 @@
+#include "sim/cluster.h"
+
+#include "holdfast/base/check.h"
+
+namespace holdfast::sim {
+namespace {
+
+constexpr std::uint64_t kLifeStream = 1000;  // of the timeline's randomness; those of the network are lower
+
+}  // namespace
+
+Cluster::Cluster(std::uint64_t seed, const ClusterOptions& options, const numa::Topology& topology)
+    : options_(options),
+      topology_(topology),
+      timeline_(seed),
+      network_(timeline_, options.network),
+      hosts_(network_) {}
+
+Cluster::~Cluster() = default;
+
+Result<std::unique_ptr<Life>> Cluster::begin(MemberId member) {
+  Member& it = members_[member.value];
+  const std::uint64_t seed = timeline_.random(kLifeStream + member.value).next() + it.lives;
+  ++it.lives;
+  return Life::begin({timeline_, network_, hosts_, topology_, it.process, member, size(), seed},
+                     options_.life);
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::start(std::uint64_t seed, const ClusterOptions& options) {
+  static const auto machine = numa::Topology::from_synthetic("numa:1 core:1 pu:1");
+  if (!machine) return tl::unexpected(machine.error());
+  std::unique_ptr<Cluster> cluster(new Cluster(seed, options, *machine));
+  cluster->members_.resize(options.members);
+  auto cards = std::make_shared<std::vector<Card>>();
+  HostId host;
+  for (std::uint32_t rank = 0; rank < options.members; ++rank) {
+    if (rank % options.members_per_host == 0)
+      host = cluster->network_.add_host(rank / options.members_per_host / options.hosts_per_rack);
+    Member& member = cluster->members_[rank];
+    member.process = cluster->network_.start(host);
+    HOLDFAST_TRY(member.life, cluster->begin({rank}));
+    cards->push_back(member.life->card());
+  }
+  HOLDFAST_DO(check_cards(*cards));
+  cluster->cards_ = cards;
+  for (Member& member : cluster->members_) HOLDFAST_DO(member.life->join(cluster->cards_));
+  return cluster;
+}
+
+Life* Cluster::running(MemberId member) {
+  Life* const it = life(member);
+  return it == nullptr || it->leaving() || network_.stopped(process(member)) ? nullptr : it;
+}
+
+void Cluster::crash(MemberId member) {
+  Member& it = members_[member.value];
+  if (!it.life) return;
+  network_.crash(it.process);
+  it.life.reset();
+}
+
+void Cluster::leave(MemberId member) {
+  Life* const it = running(member);
+  if (it == nullptr) return;
+  // Not from inside its own code.
+  it->leave([this, member, life = lives(member)] {
+    timeline_.after(Duration::zero(), [this, member, life] {
+      if (lives(member) == life) crash(member);
+    });
+  });
+}
+
+void Cluster::restart(MemberId member) {
+  Member& it = members_[member.value];
+  if (it.life) return;
+  if (network_.crashed(it.process)) network_.restart(it.process);
+  auto life = begin(member);
+  HOLDFAST_CHECK(life.has_value(), "a life begins as the one before did");
+  it.life = std::move(*life);
+  auto cards = std::make_shared<std::vector<Card>>(*cards_);
+  (*cards)[member.value] = it.life->card();
+  cards_ = std::move(cards);
+  HOLDFAST_CHECK(it.life->join(cards_).has_value(), "a life joins as the one before did");
+}
+
+}  // namespace holdfast::sim

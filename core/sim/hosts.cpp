@@ -1,0 +1,54 @@
+#include "sim/hosts.h"
+
+#include <algorithm>
+
+#include "src/mutation.h"
+
+namespace holdfast::sim {
+
+HostNeighbours::HostNeighbours(Hosts& hosts, ProcessId process, std::uint64_t incarnation,
+                               std::shared_ptr<LocalMemory> memory)
+    : hosts_(hosts), process_(process), incarnation_(incarnation), memory_(std::move(memory)) {
+  hosts_.memories_.push_back(memory_);
+  hosts_.running_.emplace(incarnation_, this);
+}
+
+HostNeighbours::~HostNeighbours() {
+  hosts_.running_.erase(incarnation_);
+  for (const auto& [incarnation, other] : hosts_.running_) {
+    other->readers_.erase(incarnation_);
+    for (View* const view : other->watched_)
+      if (view->incarnation == incarnation_ && !view->lost.exchange(true)) ++other->lost_;
+  }
+}
+
+Result<std::unique_ptr<View>> HostNeighbours::attach(MemberId rank, const Card& card, Deadline) {
+  constexpr std::string_view kOperation = "Neighbours::attach";
+  const auto found = hosts_.running_.find(card.incarnation);
+  if (found == hosts_.running_.end())
+    return fail(Code::owner_lost, kOperation, "the member's process has ended");
+  HostNeighbours& owner = *found->second;
+  if (hosts_.network_.stopped(owner.process_))
+    return fail(Code::timed_out, kOperation, "the member on this host did not answer before the deadline");
+  owner.readers_.emplace(incarnation_, &memory_->ledger());
+  auto view = std::make_unique<View>();
+  view->owner = rank;
+  view->incarnation = card.incarnation;
+  for (const numa::Segment& segment : owner.memory_->arena().segments())
+    view->pieces.push_back({segment.base, segment.first, segment.bytes});
+  view->catalogue = CatalogueReader(
+      reinterpret_cast<const CatalogueBucket*>(view->at(card.catalogue_at, card.catalogue.bytes())),
+      card.catalogue);
+  return view;
+}
+
+bool HostNeighbours::pinned(const PinnedBlock& block) const {
+  const auto announces = [&block](Ledger& ledger) {
+    return ledger_pins(ledger.shared(), ledger.shared_bytes(), block);
+  };
+  if (HOLDFAST_MUTATION(skip_ledger_scan)) return false;
+  return announces(memory_->ledger()) ||
+         std::ranges::any_of(readers_, [&](const auto& reader) { return announces(*reader.second); });
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,52 @@
+// Members of a simulated host that map each other's memory: what sockets and descriptors are to real ones.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "holdfast/fabric/sim/network.h"
+#include "src/local_memory.h"
+#include "src/neighbours.h"
+
+namespace holdfast::sim {
+
+class HostNeighbours;
+
+/// All members that run, wherever; a card names one by its incarnation.
+class Hosts {
+ public:
+  explicit Hosts(const Network& network) : network_(network) {}
+
+ private:
+  friend class HostNeighbours;
+  const Network& network_;
+  std::map<std::uint64_t, HostNeighbours*> running_;    ///< by incarnation
+  std::vector<std::shared_ptr<LocalMemory>> memories_;  ///< of the dead, too: who maps memory keeps it
+};
+
+class HostNeighbours final : public Neighbours {
+ public:
+  /// `hosts` outlives it.
+  HostNeighbours(Hosts& hosts, ProcessId process, std::uint64_t incarnation,
+                 std::shared_ptr<LocalMemory> memory);
+  ~HostNeighbours() override;
+
+  /// timed_out at once where the neighbour is stopped: a real caller would block its thread until then.
+  Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
+  void watch(View* view) override { watched_.push_back(view); }
+  bool pinned(const PinnedBlock& block) const override;
+  std::uint64_t lost() const noexcept override { return lost_; }
+
+ private:
+  Hosts& hosts_;
+  ProcessId process_;
+  std::uint64_t incarnation_;
+  std::shared_ptr<LocalMemory> memory_;
+  std::map<std::uint64_t, Ledger*> readers_;  ///< attached to this member, by incarnation
+  std::vector<View*> watched_;
+  std::uint64_t lost_ = 0;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,195 @@
+// Scenarios drawn by seed.
+#include <algorithm>
+
+#include "holdfast/fabric/sim/random.h"
+#include "tests/sim/scenario.h"
+
+namespace holdfast::sim::test {
+namespace {
+
+enum class Weather : std::uint8_t { calm, network, deaths, everything };
+
+constexpr std::uint32_t kRecentObjects = 12;  // most acts are about these
+constexpr std::uint32_t kNames = 8;
+
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed) : random_(seed) { out_.seed = seed; }
+
+  Scenario make() {
+    shape();
+    const std::uint64_t acts = 40 + random_.below(20 * out_.members);
+    // Close together, so that they meet; or apart, so that probes and expiries come between.
+    const std::uint64_t longest_pause = pick<std::uint64_t>({50, 2'000, 50'000});
+    for (std::uint64_t i = 0; i < acts; ++i) {
+      now_ += random_.below(longest_pause);
+      if (weather_ != Weather::calm && random_.one_in(12))
+        trouble();
+      else
+        work();
+    }
+    std::ranges::stable_sort(out_.steps, {}, &Step::at_us);
+    return std::move(out_);
+  }
+
+ private:
+  template <class T>
+  T pick(std::initializer_list<T> from) {
+    return *(from.begin() + random_.below(from.size()));
+  }
+  std::uint32_t member() { return static_cast<std::uint32_t>(random_.below(out_.members)); }
+  std::uint32_t object() {
+    const std::uint32_t recent = std::min(objects_, kRecentObjects);
+    return objects_ - static_cast<std::uint32_t>(random_.below(recent));
+  }
+  std::uint32_t name() { return 1 + static_cast<std::uint32_t>(random_.below(kNames)); }
+  std::uint64_t size() {
+    switch (random_.below(8)) {
+      case 0:
+        return random_.below(64);
+      case 1:
+        return 10'000 + random_.below(30'000);
+      case 2:
+        return random_.one_in(4) ? 65'536 + random_.below(40'000) : 9'000;
+      default:
+        return 8 + random_.below(3'000);
+    }
+  }
+  void add(std::uint32_t who, Act act, std::uint32_t what, std::uint32_t other = 0,
+           std::uint64_t amount = 0) {
+    out_.steps.push_back({now_, who, act, what, other, amount});
+  }
+
+  void shape() {
+    weather_ = static_cast<Weather>(random_.below(4));
+    out_.members = random_.one_in(4) ? 5 + static_cast<std::uint32_t>(random_.below(46))
+                                     : 2 + static_cast<std::uint32_t>(random_.below(8));
+    out_.members_per_host = pick<std::uint32_t>({1, 1, 2, 3});
+    out_.share_memory = random_.one_in(2);
+    out_.needs_target = random_.one_in(3);
+    out_.scatter = random_.one_in(2);
+    out_.eager = random_.one_in(2);
+    out_.s3_fifo = random_.one_in(2);
+    out_.piece_bytes = pick<std::uint32_t>({64, 256, 4096});
+    out_.jitter_us = pick<std::uint32_t>({0, 3, 50});
+    out_.detection_ms = pick<std::uint32_t>({20, 500, 4000});
+    out_.token_ms = pick<std::uint32_t>({20, 300, 2000});
+    out_.arena_kib = pick<std::uint32_t>({192, 256, 512});
+  }
+
+  void work() {
+    if (objects_ == 0 || random_.one_in(5)) return make_object();
+    switch (random_.below(16)) {
+      case 0:
+        return add(member(), Act::get_name, 0, name(), random_.below(2));
+      case 1:
+        return add(member(), Act::lookup, object(), name(), random_.below(2));
+      case 2:
+        return add(member(), Act::pin, object(), 0, random_.below(30'000));
+      case 3:
+        return add(member(), Act::get_range, object(), 0, random_.next());
+      case 4:
+        return add(member(), pick({Act::get_into, Act::wait, Act::get_many}), object());
+      case 5:
+        return random_.one_in(3) ? add(member(), Act::erase, object())
+                                 : add(member(), Act::erase_name, 0, name());
+      case 6:
+      case 7:
+      case 8:
+        return pass_on(object());
+      case 9:
+      case 10:
+      case 11:
+        // By many: who has a handle cannot be known here.
+        for (std::uint32_t i = 0; i < 3; ++i) add(member(), Act::drop, object());
+        return;
+      default:
+        for (std::uint32_t i = 0; i < 2; ++i) add(member(), Act::get, object());
+    }
+  }
+
+  void make_object() {
+    const std::uint32_t who = member(), what = ++objects_;
+    const std::uint32_t named = random_.one_in(3) ? name() : 0;
+    const std::uint64_t bytes = size();
+    if (random_.one_in(4)) {
+      add(who, Act::draft, what, 0, bytes);
+      const std::uint64_t now = now_;
+      if (random_.one_in(2)) pass_from(who, what);
+      now_ = now + random_.below(20'000);
+      add(who, random_.one_in(5) ? Act::abandon : Act::seal, what, named);
+      now_ = now;
+    } else {
+      add(who, Act::put, what, named, bytes);
+      if (random_.one_in(2)) pass_from(who, what);
+    }
+    if (random_.one_in(3)) {  // dropped by its maker, soon: others keep it, or nobody
+      const std::uint64_t now = now_;
+      now_ += random_.below(10'000);
+      add(who, Act::drop, what);
+      now_ = now;
+    }
+  }
+  void pass_from(std::uint32_t who, std::uint32_t what) {
+    const std::uint64_t to = 1 + random_.below(3);
+    for (std::uint64_t i = 0; i < to; ++i) {
+      const std::uint32_t whom = member();
+      add(who, Act::pass, what, whom, random_.below(4));
+    }
+  }
+  void pass_on(std::uint32_t what) {
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      const std::uint32_t who = member(), whom = member();
+      add(who, Act::pass, what, whom, random_.below(3));
+    }
+  }
+
+  void trouble() {
+    const bool network = weather_ != Weather::deaths, deaths = weather_ != Weather::network;
+    const std::uint32_t who = member(), other = member();
+    const std::uint64_t now = now_;
+    switch (random_.below(8)) {
+      case 0:
+        if (!deaths) break;
+        add(who, Act::crash, 0);
+        now_ += random_.below(2'000'000);
+        if (random_.one_in(2)) add(who, Act::restart, 0);
+        break;
+      case 1:
+        if (deaths) add(who, Act::leave, 0);
+        break;
+      case 2:
+        add(who, Act::stop, 0);
+        now_ += random_.below(pick<std::uint64_t>({1'000, 3'000'000}));
+        add(who, Act::resume, 0);
+        break;
+      case 3:
+        add(who, Act::slow, 0, 0, 2 + random_.below(20));
+        now_ += random_.below(100'000);
+        add(who, Act::slow, 0, 0, 1);
+        break;
+      case 4:
+      case 5:
+        if (!network) break;
+        add(who, Act::cut, 0, other, random_.below(2));
+        now_ += random_.below(pick<std::uint64_t>({10'000, 500'000, 8'000'000}));
+        add(who, Act::heal, 0);
+        break;
+      default:
+        if (network) add(who, Act::break_link, 0, other);
+    }
+    now_ = now;
+  }
+
+  Random random_;
+  Weather weather_ = Weather::calm;
+  Scenario out_;
+  std::uint64_t now_ = 0;
+  std::uint32_t objects_ = 0;
+};
+
+}  // namespace
+
+Scenario make_scenario(std::uint64_t seed) { return Generator(seed).make(); }
+
+}  // namespace holdfast::sim::test

@@ -1,0 +1,351 @@
+#include "tests/sim/oracle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace holdfast::sim::test {
+namespace {
+
+constexpr std::size_t kMostViolations = 20;
+
+// Beyond its deadline an operation ends when its member is called: at once, but for the virtual time that
+// takes.
+constexpr Duration kNoticing = std::chrono::milliseconds(5);
+
+}  // namespace
+
+std::vector<std::byte> pattern(std::uint32_t object, std::uint64_t bytes) {
+  std::vector<std::byte> made(bytes);
+  for (std::uint64_t at = 0; at < bytes; at += 8) {
+    const std::uint64_t word = mix64((std::uint64_t{object} << 32) + at + 1);
+    std::memcpy(made.data() + at, &word, std::min<std::uint64_t>(8, bytes - at));
+  }
+  return made;
+}
+
+Key key_of_name(std::uint32_t number) { return key_of(name("name", number)).value(); }
+
+void Oracle::complain(std::string what) {
+  if (violations_.size() < kMostViolations)
+    violations_.push_back(fmt::format("at {} us: {}", now().time_since_epoch().count() / 1000, what));
+}
+
+void Oracle::complain(const Operation& operation, const Error& error) {
+  complain(fmt::format("rank {}: {}: {}", operation.member.value, operation.what, error.message()));
+}
+
+Oracle::Object* Oracle::find(std::uint32_t object) {
+  const auto found = objects_.find(object);
+  return found == objects_.end() ? nullptr : &found->second;
+}
+
+std::optional<std::uint32_t> Oracle::number_of(const ObjectId& id) const {
+  for (const auto& [number, object] : objects_)
+    if (object.id == id) return number;
+  return std::nullopt;
+}
+
+Oracle::Naming& Oracle::naming(std::uint32_t name, std::uint32_t object) {
+  if (names_being_erased_[name] > 0) erasing(object);
+  return names_[name].emplace_back(Naming{object, now(), {}, false});
+}
+
+void Oracle::erasing_name(std::uint32_t name) {
+  ++names_being_erased_[name];
+  for (const Naming& naming : names_[name]) erasing(naming.object);
+}
+
+MemberId Oracle::home_of(std::uint32_t name) const {
+  for (std::uint32_t rank = 0; rank < cluster_.size(); ++rank)
+    if (Life* const life = cluster_.life({rank})) return life->job().peers->home_of(key_of_name(name));
+  return {};
+}
+
+// --- what was done on purpose
+
+void Oracle::stopped(MemberId member) {
+  trouble(member);
+  silences_.push_back({member, member, now(), {}});
+}
+
+void Oracle::resumed(MemberId member) {
+  for (Silence& silence : silences_)
+    if (silence.one == member && silence.other == member && !silence.end) silence.end = now();
+}
+
+/// By hosts: all on them are concerned.
+void Oracle::cut(MemberId one, MemberId other) {
+  for (std::uint32_t a = 0; a < cluster_.size(); ++a)
+    for (std::uint32_t b = 0; b < cluster_.size(); ++b)
+      if (cluster_.host({a}) == cluster_.host(one) && cluster_.host({b}) == cluster_.host(other)) {
+        trouble({a});
+        trouble({b});
+        silences_.push_back({{a}, {b}, now(), {}});
+      }
+}
+
+void Oracle::healed() {
+  for (Silence& silence : silences_)
+    if (silence.one != silence.other && !silence.end) silence.end = now();
+}
+
+/// One may have declared the other dead.
+bool Oracle::were_silent(MemberId one, MemberId other) const {
+  const Duration noticed = std::chrono::milliseconds(scenario_.detection_ms);
+  return std::ranges::any_of(silences_, [&](const Silence& silence) {
+    const bool concerned = (silence.one == one && silence.other == other) ||
+                           (silence.one == other && silence.other == one) ||
+                           (silence.one == silence.other && (silence.one == one || silence.one == other));
+    return concerned && silence.end.value_or(now()) - silence.start >= noticed;
+  });
+}
+
+/// Until so late that the news could not come in time.
+bool Oracle::was_pending(const Operation& operation, const Object& object) const {
+  return object.state == State::drafting || object.sealed_from + kNoticing > operation.deadline.time();
+}
+
+bool Oracle::may_be_gone(const Object& object, MemberId holder) const {
+  return object.erase_tried || object.state == State::failed ||
+         cluster_.lives(object.owner) != object.owner_life || were_silent(object.owner, holder);
+}
+
+// --- what came of it
+
+void Oracle::ended(const Operation& operation) {
+  if (cluster_.lives(operation.member) != operation.life || cluster_.life(operation.member) == nullptr)
+    return;
+  TimePoint latest = operation.deadline.time();
+  for (const Silence& silence : silences_)
+    if (silence.one == operation.member && silence.other == operation.member && silence.end)
+      latest = std::max(latest, *silence.end);
+  if (now() > latest + kNoticing)
+    complain(fmt::format("rank {}: {}: ended {} us after its deadline", operation.member.value,
+                         operation.what, (now() - latest).count() / 1000));
+}
+
+void Oracle::judge(const Operation& operation, const Object& object, const Error& error) {
+  const bool concerned = is_troubled(operation.member) || is_troubled(object.owner);
+  const auto allowed = [&] {
+    switch (error.code) {
+      case Code::not_found:
+        return may_be_gone(object, operation.member);
+      case Code::timed_out:
+        return was_pending(operation, object) || concerned;
+      case Code::owner_lost:
+        return concerned;
+      case Code::full:
+        return true;
+      case Code::invalid:
+      case Code::denied:
+        return may_be_strangers(operation.member, object.owner);
+      default:
+        return false;
+    }
+  };
+  if (!allowed()) complain(operation, error);
+}
+
+void Oracle::check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
+                         const std::optional<ByteRange>& range) {
+  const Object& it = objects_.at(object);
+  const std::vector<std::byte> all = pattern(object, it.bytes);
+  const std::span<const std::byte> expected =
+      range ? std::span(all).subspan(range->offset, range->bytes) : std::span<const std::byte>(all);
+  if (it.state == State::drafting) complain(operation.what + ": gave an object that was not sealed");
+  if (bytes.size() != expected.size() ||
+      (!expected.empty() && std::memcmp(bytes.data(), expected.data(), expected.size()) != 0))
+    complain(fmt::format("rank {}: {}: gave other bytes than were sealed", operation.member.value,
+                         operation.what));
+}
+
+void Oracle::got(const Operation& operation, std::uint32_t object, const Result<Pin>& pin,
+                 const std::optional<ByteRange>& range) {
+  if (pin) return check_bytes(operation, object, pin->bytes(), range);
+  judge(operation, objects_.at(object), pin.error());
+}
+
+void Oracle::copied(const Operation& operation, std::uint32_t object, const Result<std::uint64_t>& bytes,
+                    std::span<const std::byte> into) {
+  if (bytes)
+    return check_bytes(operation, object, into.first(std::min<std::size_t>(into.size(), *bytes)), {});
+  judge(operation, objects_.at(object), bytes.error());
+}
+
+void Oracle::waited(const Operation& operation, std::uint32_t object, const Result<Entry>& found) {
+  const Object& it = objects_.at(object);
+  if (!found) return judge(operation, it, found.error());
+  if (it.state == State::drafting || found->id != it.id)
+    complain(operation.what + ": says that it is sealed, which it is not");
+}
+
+const Oracle::Naming* Oracle::stable(std::uint32_t name, TimePoint before) const {
+  const auto known = names_.find(name);
+  if (known == names_.end()) return nullptr;
+  for (const Naming& naming : known->second)
+    if (naming.done && *naming.done < before && !objects_.at(naming.object).erase_tried) return &naming;
+  return nullptr;
+}
+
+bool Oracle::named_troubled(const Operation& operation, std::uint32_t name) const {
+  if (is_troubled(operation.member) || is_troubled(home_of(name))) return true;
+  const auto known = names_.find(name);
+  return known != names_.end() && std::ranges::any_of(known->second, [this](const Naming& naming) {
+           return is_troubled(objects_.at(naming.object).owner);
+         });
+}
+
+void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error) {
+  const bool concerned = named_troubled(operation, name);
+  const Naming* const there = stable(name, operation.start);
+  const auto allowed = [&] {
+    switch (error.code) {
+      case Code::not_found:
+        return there == nullptr || concerned;
+      case Code::timed_out:
+        return (waited && there == nullptr) || concerned;
+      case Code::owner_lost:
+        return concerned;
+      case Code::full:
+        return true;
+      case Code::invalid:
+      case Code::denied:
+        return concerned;
+      default:
+        return false;
+    }
+  };
+  if (!allowed()) complain(operation, error);
+}
+
+void Oracle::got_by_name(const Operation& operation, std::uint32_t name, bool waited,
+                         const Result<Pin>& pin) {
+  if (!pin) return judge_named(operation, name, waited, pin.error());
+  for (const Naming& naming : names_[name]) {
+    const std::vector<std::byte> bytes = pattern(naming.object, objects_.at(naming.object).bytes);
+    if (std::ranges::equal(bytes, pin->bytes())) return;
+  }
+  complain(fmt::format("rank {}: {}: gave bytes that nobody sealed under the name", operation.member.value,
+                       operation.what));
+}
+
+void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool waited,
+                       const Result<Handle>& handle) {
+  if (!handle) return judge_named(operation, name, waited, handle.error());
+  if (std::ranges::none_of(names_[name], [&](const Naming& naming) {
+        return objects_.at(naming.object).id == handle->entry.id;
+      }))
+    complain(operation.what + ": gave an object that never had the name");
+}
+
+void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint32_t name,
+                    const Result<Handle>& handle) {
+  Object& it = objects_.at(object);
+  it.state = handle ? State::sealed : State::failed;
+  Naming* naming = nullptr;
+  if (name != 0)
+    for (Naming& each : names_[name])
+      if (each.object == object) naming = &each;
+  if (handle) {
+    if (naming == nullptr) return;
+    naming->done = now();
+    for (const Naming& other : names_[name])
+      if (other.object != object && other.done && *other.done < naming->start &&
+          !objects_.at(other.object).erase_tried && !is_troubled(home_of(name)))
+        complain(fmt::format("{}: object {} has the name already", operation.what, other.object));
+    return;
+  }
+  if (naming != nullptr) naming->failed = true;
+  const bool concerned = is_troubled(operation.member) || (name != 0 && is_troubled(home_of(name)));
+  const auto allowed = [&] {
+    switch (handle.error().code) {
+      case Code::exists:
+        return name != 0 && names_[name].size() > 1;
+      case Code::timed_out:
+      case Code::owner_lost:
+        return name != 0 && concerned;
+      case Code::not_found:
+        return name != 0 && it.erase_tried;
+      case Code::full:
+        return true;
+      case Code::denied:
+        return concerned;
+      default:
+        return false;
+    }
+  };
+  if (!allowed()) complain(operation, handle.error());
+}
+
+void Oracle::redeemed(const Operation& operation, const Token& token, const Result<Handle>& handle) {
+  if (handle) return;
+  const Object& it = objects_.at(token.object);
+  const Error& error = handle.error();
+  // Without its maker a token that the owner has not heard of is worth nothing.
+  const bool alone = is_troubled(token.maker) || were_silent(token.maker, it.owner);
+  if (error.code == Code::expired &&
+      (alone || now() - token.made >= std::chrono::milliseconds(scenario_.token_ms)))
+    return;
+  if (error.code == Code::not_found && alone) return;
+  judge(operation, it, error);
+}
+
+void Oracle::erased(const Operation& operation, const Status& status) {
+  if (status || status.error().code == Code::not_found) return;
+  const Code code = status.error().code;
+  const bool typed = code == Code::timed_out || code == Code::owner_lost || code == Code::denied;
+  if (!typed || troubled_.empty()) complain(operation, status.error());
+}
+
+void Oracle::check_kept(MemberId holder, std::uint32_t object) {
+  const Object& it = objects_.at(object);
+  Life* const owner = cluster_.life(it.owner);
+  if (it.state != State::sealed || owner == nullptr || owner->leaving() || may_be_gone(it, holder)) return;
+  const auto found = owner->job().memory->view(it.owner)->catalogue.find(Key::of(it.id));
+  if (!found || !*found)
+    complain(fmt::format("object {} of rank {} was freed, but rank {} holds it", object, it.owner.value,
+                         holder.value));
+}
+
+/// A name goes with its home, and nobody can take it away from its object any more: known, and not mended
+/// yet.
+bool Oracle::kept_by_lost_name(MemberId owner) const {
+  return std::ranges::any_of(names_, [&](const auto& named) {
+    const MemberId home = home_of(named.first);
+    return (cluster_.life(home) == nullptr || cluster_.lives(home) > 1) &&
+           std::ranges::any_of(named.second,
+                               [&](const Naming& each) { return objects_.at(each.object).owner == owner; });
+  });
+}
+
+void Oracle::check_empty(MemberId member) {
+  Life* const life = cluster_.life(member);
+  if (life == nullptr) return;
+  Job& job = life->job();
+  const auto check = [&](std::uint64_t count, std::string_view what) {
+    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
+  };
+  check(life->quarantined(), "buffers in quarantine");
+  if (kept_by_lost_name(member)) return;
+  // Everything unreferenced can be freed: there is room for one object of all the arena.
+  const std::uint64_t catalogue = life->card().catalogue.bytes();
+  const auto all = job.holdings->allocate(life->card().arena_bytes - catalogue, kCacheLine, std::nullopt);
+  if (!all) complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
+  if (all) job.memory->free(*all);
+  const Holdings::Counts counts = job.holdings->counts();
+  check(counts.objects, "objects");
+  check(counts.names, "names");
+  // Who waited and has gone did not say so: he costs a place of a bounded number.
+  if (troubled_.empty()) check(counts.waiters, "waiters");
+  check(counts.awaiting_unpin, "blocks that await their pins");
+  check(counts.held_elsewhere, "objects with holders or tokens");
+  for (const MemberId owner : job.references->owners())
+    if (cluster_.life(owner) != nullptr)
+      complain(fmt::format("rank {} still has references of rank {}'s", member.value, owner.value));
+  const auto used = job.memory->allocator_stats(0).bytes_used - catalogue;
+  check(used, "bytes in use");
+}
+
+}  // namespace holdfast::sim::test

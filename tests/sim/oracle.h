@@ -1,0 +1,131 @@
+// Knows what was sealed, named, erased and dropped, and what went wrong on purpose; says of each result
+// whether it may be. Strict where nothing was done to those who are concerned; where something was, it still
+// allows typed errors only, the right bytes, and nothing kept for ever.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/cluster.h"
+#include "tests/sim/scenario.h"
+
+namespace holdfast::sim::test {
+
+/// The payload of an object of a scenario.
+std::vector<std::byte> pattern(std::uint32_t object, std::uint64_t bytes);
+
+class Oracle {
+ public:
+  enum class State : std::uint8_t { drafting, sealing, sealed, failed };
+  struct Object {
+    MemberId owner;
+    std::uint32_t owner_life = 0;
+    ObjectId id;
+    std::uint64_t bytes = 0;
+    State state = State::drafting;
+    bool erase_tried = false;
+    TimePoint sealed_from;  ///< when its seal was begun
+  };
+  struct Naming {
+    std::uint32_t object = 0;
+    TimePoint start;
+    std::optional<TimePoint> done;  ///< when it had succeeded
+    bool failed = false;
+  };
+  /// An operation as it was started.
+  struct Operation {
+    std::string what;  ///< for people
+    MemberId member;
+    std::uint32_t life = 0;
+    TimePoint start;
+    Deadline deadline = Deadline::never();
+  };
+  struct Token {
+    std::uint32_t object = 0;
+    MemberId maker;
+    TimePoint made;
+  };
+
+  Oracle(Cluster& cluster, const Scenario& scenario) : cluster_(cluster), scenario_(scenario) {}
+
+  // --- what is done
+
+  Object& made(std::uint32_t object, const Object& as) { return objects_.emplace(object, as).first->second; }
+  Object* find(std::uint32_t object);
+  std::optional<std::uint32_t> number_of(const ObjectId& id) const;
+  Naming& naming(std::uint32_t name, std::uint32_t object);
+  void erasing(std::uint32_t object) { objects_.at(object).erase_tried = true; }
+  void erasing_name(std::uint32_t name);
+  void erased_name(std::uint32_t name) { --names_being_erased_[name]; }
+
+  void trouble(MemberId member) { troubled_[member.value] = true; }
+  void stopped(MemberId member);
+  void resumed(MemberId member);
+  void cut(MemberId one, MemberId other);
+  void healed();
+
+  // --- what comes of it
+
+  void ended(const Operation& operation);
+  void got(const Operation& operation, std::uint32_t object, const Result<Pin>& pin,
+           const std::optional<ByteRange>& range);
+  void copied(const Operation& operation, std::uint32_t object, const Result<std::uint64_t>& bytes,
+              std::span<const std::byte> into);
+  void got_by_name(const Operation& operation, std::uint32_t name, bool waited, const Result<Pin>& pin);
+  void looked_up(const Operation& operation, std::uint32_t name, bool waited, const Result<Handle>& handle);
+  void waited(const Operation& operation, std::uint32_t object, const Result<Entry>& found);
+  void sealed(const Operation& operation, std::uint32_t object, std::uint32_t name,
+              const Result<Handle>& handle);
+  void redeemed(const Operation& operation, const Token& token, const Result<Handle>& handle);
+  void erased(const Operation& operation, const Status& status);
+
+  /// An object that `holder`, who lives, has a handle of, is there.
+  void check_kept(MemberId holder, std::uint32_t object);
+  /// After everything was dropped and all names were erased: nothing is left of it.
+  void check_empty(MemberId member);
+
+  const std::vector<std::string>& violations() const noexcept { return violations_; }
+
+ private:
+  struct Silence {
+    MemberId one, other;  ///< the same: a member that was stopped
+    TimePoint start;
+    std::optional<TimePoint> end;
+  };
+  TimePoint now() const { return cluster_.timeline().now(); }
+  bool is_troubled(MemberId member) const { return troubled_.contains(member.value); }
+  bool is_owners_life(const Object& object) { return cluster_.lives(object.owner) == object.owner_life; }
+  bool may_be_strangers(MemberId one, MemberId other) const {
+    return cluster_.lives(one) > 1 || cluster_.lives(other) > 1;
+  }
+  bool were_silent(MemberId one, MemberId other) const;
+  bool was_pending(const Operation& operation, const Object& object) const;
+  bool may_be_gone(const Object& object, MemberId holder) const;
+  void complain(const Operation& operation, const Error& error);
+  void complain(std::string what);
+  void judge(const Operation& operation, const Object& object, const Error& error);
+  const Naming* stable(std::uint32_t name, TimePoint before) const;
+  bool named_troubled(const Operation& operation, std::uint32_t name) const;
+  void judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error);
+  MemberId home_of(std::uint32_t name) const;
+  bool kept_by_lost_name(MemberId owner) const;
+  void check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
+                   const std::optional<ByteRange>& range);
+
+  Cluster& cluster_;
+  const Scenario& scenario_;
+  std::map<std::uint32_t, Object> objects_;
+  std::map<std::uint32_t, std::vector<Naming>> names_;
+  std::map<std::uint32_t, std::uint32_t> names_being_erased_;  ///< by how many
+  std::map<std::uint32_t, bool> troubled_;
+  std::vector<Silence> silences_;
+  std::vector<std::string> violations_;
+};
+
+/// A scenario's name.
+Key key_of_name(std::uint32_t name);
+
+}  // namespace holdfast::sim::test

@@ -1,0 +1,445 @@
+#include "tests/sim/player.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "holdfast/base/check.h"
+#include "sim/cluster.h"
+#include "tests/sim/oracle.h"
+
+namespace holdfast::sim::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Operation = Oracle::Operation;
+
+// Operations end, deaths are noticed, expiries come: longer than any timeout of the protocols, twice.
+constexpr Duration kSettle = 40s;
+constexpr Duration kTimeouts[] = {5ms, 100ms, 3s};
+
+ClusterOptions options_of(const Scenario& scenario) {
+  ClusterOptions options;
+  options.members = scenario.members;
+  options.members_per_host = scenario.members_per_host;
+  options.life.arena_bytes = std::uint64_t{scenario.arena_kib} * 1024;
+  options.life.same_host = scenario.share_memory ? SameHost::memory : SameHost::fabric;
+  options.life.lifetime.collect = scenario.eager ? Collect::eager : Collect::lazy;
+  options.life.lifetime.eviction = scenario.s3_fifo ? Eviction::s3_fifo : Eviction::lru;
+  options.life.lifetime.token_lifetime = std::chrono::milliseconds(scenario.token_ms);
+  NetworkOptions& network = options.network;
+  network.one_sided_needs_target = scenario.needs_target;
+  network.scatter_pieces = scenario.scatter;
+  network.piece_bytes = scenario.piece_bytes;
+  network.detection_time = std::chrono::milliseconds(scenario.detection_ms);
+  for (LinkCost* const link : {&network.same_host, &network.same_rack, &network.across_racks})
+    link->jitter = std::chrono::microseconds(scenario.jitter_us);
+  // Slow enough that an owner can free and write again what is being read.
+  network.same_rack.bytes_per_second = network.across_racks.bytes_per_second = 500'000'000;
+  return options;
+}
+
+class Player {
+ public:
+  explicit Player(const Scenario& scenario)
+      : scenario_(scenario),
+        cluster_(start(scenario)),
+        oracle_(*cluster_, scenario_),
+        random_(cluster_->timeline().random(kChoices)),
+        hands_(scenario.members) {}
+
+  Played play() {
+    const TimePoint begin = timeline().now();
+    for (const Step& step : scenario_.steps) {
+      timeline().run_until(begin + std::chrono::microseconds(step.at_us));
+      act(step);
+      check_kept();
+    }
+    settle();
+    played_.violations = oracle_.violations();
+    played_.trace_hash = timeline().trace().hash();
+    played_.events = timeline().events_run();
+    return std::move(played_);
+  }
+
+ private:
+  static constexpr std::uint64_t kChoices = 2000;
+
+  /// What a member's program has in hands, in its present life.
+  struct Hands {
+    std::map<std::uint32_t, Handle> held;
+    std::map<std::uint32_t, std::unique_ptr<DraftState>> drafts;
+    std::map<std::uint64_t, Pin> pins;
+  };
+  struct Bearer {
+    MemberId member;
+    Handle* handle = nullptr;
+  };
+
+  static std::unique_ptr<Cluster> start(const Scenario& scenario) {
+    auto started = Cluster::start(scenario.seed, options_of(scenario));
+    HOLDFAST_CHECK(started.has_value(), "the cluster of a scenario starts");
+    return std::move(*started);
+  }
+
+  Timeline& timeline() { return cluster_->timeline(); }
+  Application& app(MemberId member) { return cluster_->life(member)->application(); }
+  bool runs(MemberId member) { return cluster_->running(member) != nullptr; }
+
+  Operation begin(MemberId member, Act act, std::uint32_t object, std::uint32_t name, Duration timeout) {
+    std::string what = fmt::format("{} of object {}", to_string(act), object);
+    if (name != 0) what += fmt::format(" under name {}", name);
+    return {std::move(what), member, cluster_->lives(member), timeline().now(),
+            Deadline::after(timeline().clock(), timeout)};
+  }
+  /// True if it counts: the life that has started it is still there.
+  bool end(const Operation& operation, Act act, std::optional<Code> code) {
+    const bool lives = cluster_->life(operation.member) != nullptr &&
+                       !cluster_->life(operation.member)->leaving() &&
+                       cluster_->lives(operation.member) == operation.life;
+    const std::uint64_t ended = code ? 1 + static_cast<std::uint64_t>(*code) : 0;
+    timeline().note(TraceKind::user, static_cast<std::uint64_t>(act), operation.member.value, ended);
+    if (!lives) return false;
+    ++played_.ended[fmt::format("{} {}", to_string(act), code ? to_string(*code) : "ok")];
+    oracle_.ended(operation);
+    return true;
+  }
+  template <class T>
+  static std::optional<Code> code_of(const Result<T>& result) {
+    return result ? std::nullopt : std::optional<Code>(result.error().code);
+  }
+  /// Starts it; `then(result)` is called if its life is still there when it ends.
+  template <class T, class Then>
+  void run(Act act, const Operation& operation, Task<T> task, Then then) {
+    spawn(std::move(task), [this, act, operation, then = std::move(then)](T result) mutable {
+      if (end(operation, act, code_of(result))) then(operation, result);
+    });
+    nudge(operation.member);
+  }
+  void nudge(MemberId member) {
+    if (Life* const life = cluster_->running(member)) life->nudge();
+  }
+  Duration timeout() { return kTimeouts[random_.below(std::size(kTimeouts))]; }
+
+  std::optional<Bearer> bearer(const Step& step) {
+    for (std::uint32_t i = 0; i < cluster_->size(); ++i) {
+      const MemberId member{(step.member + i) % cluster_->size()};
+      if (!runs(member)) continue;
+      auto& held = hands_[member.value].held;
+      if (const auto found = held.find(step.object); found != held.end())
+        return Bearer{member, &found->second};
+    }
+    return std::nullopt;
+  }
+
+  void act(const Step& step);
+  void act_by_handle(const Step& step);
+  void act_by_name(const Step& step);
+  void make(const Step& step);
+  void seal(const Step& step);
+  void get_many(MemberId member, const Entry& like);
+  void pass(MemberId from, const Handle& handle, std::uint32_t object, MemberId to, std::uint64_t onward);
+  void redeem(PassedToken token, Oracle::Token known, MemberId to, std::uint64_t onward);
+  void fault(const Step& step);
+  void let_go(MemberId member) { const Hands gone = std::exchange(hands_[member.value], {}); }
+  void check_kept() {
+    for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank)
+      if (cluster_->life({rank}) != nullptr && !cluster_->life({rank})->leaving())
+        for (const auto& [object, handle] : hands_[rank].held) oracle_.check_kept({rank}, object);
+  }
+  void settle();
+
+  Scenario scenario_;
+  std::unique_ptr<Cluster> cluster_;
+  Oracle oracle_;
+  Random random_;
+  std::vector<Hands> hands_;
+  std::uint64_t next_pin_ = 0;
+  Played played_;
+};
+
+void Player::act(const Step& step) {
+  switch (step.act) {
+    case Act::put:
+    case Act::draft:
+      return make(step);
+    case Act::seal:
+    case Act::abandon:
+      return seal(step);
+    case Act::get_name:
+    case Act::lookup:
+    case Act::erase_name:
+      return act_by_name(step);
+    case Act::crash:
+    case Act::leave:
+    case Act::restart:
+    case Act::stop:
+    case Act::resume:
+    case Act::slow:
+    case Act::cut:
+    case Act::heal:
+    case Act::break_link:
+      return fault(step);
+    default:
+      return act_by_handle(step);
+  }
+}
+
+void Player::make(const Step& step) {
+  const MemberId member{step.member};
+  if (!runs(member) || oracle_.find(step.object) != nullptr) return;
+  auto draft = app(member).draft(step.amount);
+  if (!draft) {
+    ++played_.ended[fmt::format("draft {}", to_string(draft.error().code))];
+    if (draft.error().code != Code::full) oracle_.trouble(member);
+    return;
+  }
+  const auto bytes = pattern(step.object, step.amount);
+  std::ranges::copy(bytes, (*draft)->block.address + (*draft)->layout.payload_offset());
+  oracle_.made(
+      step.object,
+      {member, cluster_->lives(member), (*draft)->id, step.amount, Oracle::State::drafting, false, {}});
+  auto& hands = hands_[step.member];
+  if (step.act == Act::draft) hands.held[step.object] = app(member).promise(**draft);
+  hands.drafts[step.object] = std::move(*draft);
+  if (step.act == Act::put) seal(step);
+}
+
+void Player::seal(const Step& step) {
+  const MemberId member{step.member};
+  auto& drafts = hands_[step.member].drafts;
+  const auto found = drafts.find(step.object);
+  if (!runs(member) || found == drafts.end()) return;
+  auto draft = std::move(found->second);
+  drafts.erase(found);
+  Oracle::Object& object = *oracle_.find(step.object);
+  if (step.act == Act::abandon) {
+    object.state = Oracle::State::failed;
+    return app(member).abandon(std::move(draft));
+  }
+  object.state = Oracle::State::sealing;
+  object.sealed_from = timeline().now();
+  const std::uint32_t name = step.other;
+  const Duration time = timeout();
+  const Operation operation = begin(member, step.act, step.object, name, time);
+  if (name != 0) oracle_.naming(name, step.object);
+  run(step.act, operation,
+      app(member).seal(std::move(draft), name != 0 ? std::optional(key_of_name(name)) : std::nullopt, time),
+      [this, step, name](const Operation& ended, Result<Handle>& handle) {
+        oracle_.sealed(ended, step.object, name, handle);
+        if (handle) hands_[step.member].held[step.object] = std::move(*handle);
+      });
+}
+
+void Player::act_by_handle(const Step& step) {
+  const auto by = bearer(step);
+  if (!by) return;
+  const MemberId member = by->member;
+  const Entry entry = by->handle->entry;
+  const Duration time = timeout();
+  const Operation operation = begin(member, step.act, step.object, 0, time);
+  const std::uint32_t object = step.object;
+  std::optional<ByteRange> range;
+  switch (step.act) {
+    case Act::get_range: {
+      const std::uint64_t offset = step.amount % (entry.layout.size + 1);
+      range = ByteRange{offset, (step.amount >> 20) % (entry.layout.size - offset + 1)};
+      [[fallthrough]];
+    }
+    case Act::get:
+    case Act::pin:
+      return run(step.act, operation, app(member).get(entry, range, GetOptions::Missing::wait, time),
+                 [this, step, range](const Operation& ended, Result<Pin>& pin) {
+                   oracle_.got(ended, step.object, pin, range);
+                   if (!pin || step.act != Act::pin) return;
+                   // Looked at again when it goes: it must stay as it is.
+                   const std::uint64_t number = next_pin_++;
+                   hands_[ended.member.value].pins[number] = std::move(*pin);
+                   timeline().after(std::chrono::microseconds(step.amount), [this, ended, step, number] {
+                     auto held = hands_[ended.member.value].pins.extract(number);
+                     if (held.empty()) return;
+                     oracle_.got(ended, step.object, Result<Pin>(std::move(held.mapped())), {});
+                   });
+                 });
+    case Act::get_into: {
+      auto into = std::make_shared<std::vector<std::byte>>(entry.layout.size);
+      return run(step.act, operation, app(member).get_into(entry, *into, time),
+                 [this, object, into](const Operation& ended, const Result<std::uint64_t>& bytes) {
+                   oracle_.copied(ended, object, bytes, *into);
+                 });
+    }
+    case Act::get_many:
+      return get_many(member, entry);
+    case Act::wait:
+      return run(step.act, operation, app(member).wait(entry, time),
+                 [this, object](const Operation& ended, const Result<Entry>& found) {
+                   oracle_.waited(ended, object, found);
+                 });
+    case Act::pass:
+      return pass(member, *by->handle, object, {step.other % cluster_->size()}, step.amount);
+    case Act::drop:
+      hands_[member.value].held.erase(object);
+      return;
+    case Act::erase:
+      oracle_.erasing(object);
+      return run(step.act, operation, app(member).erase(entry, time),
+                 [this](const Operation& ended, const Status& status) { oracle_.erased(ended, status); });
+    default:
+      return;
+  }
+}
+
+void Player::get_many(MemberId member, const Entry& like) {
+  std::vector<Entry> entries;
+  std::vector<std::uint32_t> objects;
+  for (const auto& [object, handle] : hands_[member.value].held) {
+    if (handle.entry.owner != like.owner) continue;
+    entries.push_back(handle.entry);
+    objects.push_back(object);
+  }
+  const Duration time = timeout();
+  const Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
+  spawn(app(member).get_many(std::move(entries), time),
+        [this, operation, objects](const std::vector<Result<Pin>>& pins) {
+          for (std::size_t i = 0; i < pins.size(); ++i)
+            if (end(operation, Act::get_many, code_of(pins[i])))
+              oracle_.got(operation, objects[i], pins[i], {});
+        });
+  nudge(member);
+}
+
+void Player::pass(MemberId from, const Handle& handle, std::uint32_t object, MemberId to,
+                  std::uint64_t onward) {
+  const PassedToken token = app(from).token(handle);
+  const Oracle::Token known{object, from, timeline().now()};
+  // Faster than its report, or slower; rarely too late.
+  const Duration longest[] = {10us, 1ms, 8ms, std::chrono::milliseconds(scenario_.token_ms) * 2};
+  timeline().after(random_.up_to(longest[random_.below(std::size(longest))]),
+                   [this, token, known, to, onward] { redeem(token, known, to, onward); });
+}
+
+void Player::redeem(PassedToken token, Oracle::Token known, MemberId to, std::uint64_t onward) {
+  if (!runs(to)) return;
+  const Duration time = timeout();
+  const Operation operation = begin(to, Act::pass, known.object, 0, time);
+  run(Act::pass, operation, app(to).redeem(token, time),
+      [this, known, to, onward](const Operation& ended, Result<Handle>& handle) {
+        oracle_.redeemed(ended, known, handle);
+        if (!handle) return;
+        Handle& held = hands_[to.value].held[known.object];
+        held = std::move(*handle);
+        if (onward == 0 || !runs(to)) return;
+        // A chain, or a ring: some keep it, some only hand it on.
+        const MemberId next{(to.value + 1 + known.object % 3) % cluster_->size()};
+        pass(to, held, known.object, next, onward - 1);
+        if (known.object % 2 == 0) hands_[to.value].held.erase(known.object);
+      });
+}
+
+void Player::act_by_name(const Step& step) {
+  const MemberId member{step.member};
+  if (!runs(member)) return;
+  const std::uint32_t name = step.other;
+  const Duration time = timeout();
+  const bool waits = step.amount != 0;
+  const auto missing = waits ? GetOptions::Missing::wait : GetOptions::Missing::fail;
+  const Operation operation = begin(member, step.act, 0, name, time);
+  if (step.act == Act::get_name)
+    return run(step.act, operation, app(member).get(key_of_name(name), {}, missing, time),
+               [this, name, waits](const Operation& ended, const Result<Pin>& pin) {
+                 oracle_.got_by_name(ended, name, waits, pin);
+               });
+  if (step.act == Act::lookup)
+    return run(step.act, operation, app(member).lookup(key_of_name(name), missing, time),
+               [this, name, waits](const Operation& ended, Result<Handle>& handle) {
+                 oracle_.looked_up(ended, name, waits, handle);
+                 if (!handle) return;
+                 if (const auto object = oracle_.number_of(handle->entry.id))
+                   hands_[ended.member.value].held[*object] = std::move(*handle);
+               });
+  oracle_.erasing_name(name);
+  run(step.act, operation, app(member).erase(key_of_name(name), time),
+      [this, name](const Operation& ended, const Status& status) {
+        oracle_.erased_name(name);
+        oracle_.erased(ended, status);
+      });
+}
+
+void Player::fault(const Step& step) {
+  const MemberId member{step.member}, other{step.other % cluster_->size()};
+  Network& network = cluster_->network();
+  const HostId one[] = {cluster_->host(member)}, two[] = {cluster_->host(other)};
+  switch (step.act) {
+    case Act::crash:
+      oracle_.trouble(member);
+      cluster_->crash(member);
+      return let_go(member);
+    case Act::leave:
+      if (!runs(member)) return;
+      oracle_.trouble(member);
+      cluster_->leave(member);
+      return let_go(member);
+    case Act::restart:
+      return cluster_->restart(member);
+    case Act::stop:
+      if (!runs(member)) return;
+      oracle_.stopped(member);
+      return network.stop(cluster_->process(member));
+    case Act::resume:
+      if (cluster_->life(member) == nullptr || !network.stopped(cluster_->process(member))) return;
+      oracle_.resumed(member);
+      return network.resume(cluster_->process(member));
+    case Act::slow:
+      if (!runs(member)) return;
+      oracle_.trouble(member);
+      return network.slow(cluster_->process(member), static_cast<std::uint32_t>(step.amount));
+    case Act::cut:
+      if (one[0] == two[0]) return;
+      oracle_.cut(member, other);
+      return step.amount != 0 ? network.cut(one, two) : network.partition(one, two);
+    case Act::heal:
+      oracle_.healed();
+      return network.heal();
+    default:
+      if (member == other) return;
+      oracle_.trouble(member);
+      oracle_.trouble(other);
+      return network.break_connections(cluster_->process(member), cluster_->process(other));
+  }
+}
+
+/// Everything is mended and everybody lets go of everything: then nothing is left.
+void Player::settle() {
+  fault({0, 0, Act::heal});
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    fault({0, rank, Act::resume});
+    fault({0, rank, Act::slow, 0, 0, 1});
+  }
+  timeline().run_for(kSettle);
+  check_kept();
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    for (auto& [object, draft] : hands_[rank].drafts)
+      if (runs({rank})) app({rank}).abandon(std::move(draft));
+    let_go({rank});
+  }
+  timeline().run_for(kSettle + std::chrono::milliseconds(scenario_.token_ms));
+  constexpr std::uint32_t kMostNames = 64;
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    if (!runs({rank})) continue;
+    for (std::uint32_t name = 1; name <= kMostNames; ++name) {
+      spawn(app({rank}).erase(key_of_name(name), 10s), [](const Status&) {});
+      nudge({rank});
+    }
+    timeline().run_for(kSettle);
+    if (cluster_->lives({rank}) == 1) break;  // strangers are not heard
+  }
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) oracle_.check_empty({rank});
+}
+
+}  // namespace
+
+Played play(const Scenario& scenario) { return Player(scenario).play(); }
+
+}  // namespace holdfast::sim::test
