@@ -15,14 +15,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "bench/measure.h"
-#include "holdfast/base/check.h"
+#include "holdfast/base/environment.h"
 #include "holdfast/base/file.h"
 #include "holdfast/base/units.h"
 #include "src/spill_files.h"
@@ -197,15 +196,15 @@ class Objects {
   std::optional<Error> error_;
 };
 
-std::string directory() {
-  const char* const named = std::getenv("HOLDFAST_BENCH_SPILL");  // NOLINT(concurrency-mt-unsafe)
-  return named != nullptr ? named : ".";
+Result<std::string> directory() {
+  HOLDFAST_TRY(const Environment environment, Environment::read());
+  return std::string(environment.get(Variable::bench_spill).value_or("."));
 }
 
 std::unique_ptr<RawDisk> raw;
 
 Result<Case> prepare(std::uint64_t size, Direction direction) {
-  const std::string path = directory();
+  HOLDFAST_TRY(const std::string path, directory());
   struct statfs about {};
   if (::statfs(path.c_str(), &about) == 0 && about.f_type == TMPFS_MAGIC)
     return fail(

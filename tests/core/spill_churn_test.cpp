@@ -156,7 +156,7 @@ void expect_bounds(const SpillRig& rig, const Churn& churn, std::uint64_t direct
 }
 
 TEST(SpillChurnTest, TheModelAndTheFilesAgreeOnSimulatedDisks) {
-  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimulatedSpill rig(seed, small_segments(), static_cast<std::uint32_t>(1 + seed % 3));
     Churn churn(rig, seed);
@@ -245,7 +245,7 @@ TEST(SpillChurnTest, WhatCompactionMovesCanBeReadAndFreedMeanwhile) {
 }
 
 TEST(SpillChurnTest, NothingIsLostWhileDisksFailAtRandom) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     sim::DiskOptions options;
     options.jitter = std::chrono::milliseconds(5);
@@ -280,7 +280,7 @@ TEST(SpillChurnTest, NothingIsLostWhileDisksFailAtRandom) {
 }
 
 TEST(SpillChurnTest, ADiskThatFillsUpKeepsWhatItHas) {
-  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     sim::DiskOptions options;
     options.capacity = 6_MiB + seed * 100'000;
