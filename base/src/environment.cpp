@@ -48,6 +48,8 @@ constexpr std::array kVariables = {
     VariableInfo{Variable::job, "HOLDFAST_JOB", "the job's name (set by holdfast-run)"},
     VariableInfo{Variable::rendezvous, "HOLDFAST_RENDEZVOUS",
                  "directory all ranks see, where they exchange addresses (set by holdfast-run)"},
+    VariableInfo{Variable::bench_spill, "HOLDFAST_BENCH_SPILL",
+                 "directory on a disk that `holdfast bench` spills to; the present one by default"},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

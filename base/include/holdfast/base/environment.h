@@ -36,6 +36,7 @@ enum class Variable : std::uint8_t {
   size,            ///< HOLDFAST_SIZE: number of ranks, set by holdfast-run
   job,             ///< HOLDFAST_JOB: job name, set by holdfast-run
   rendezvous,      ///< HOLDFAST_RENDEZVOUS: shared directory, set by holdfast-run
+  bench_spill,     ///< HOLDFAST_BENCH_SPILL: directory the spilling benchmark writes to
 };
 
 struct VariableInfo {
