@@ -145,6 +145,8 @@ void Agent::handle(const MessageHeader& message) {
       return prefetch(message);
     case MessageType::parts:
       return parts(message);
+    case MessageType::used:
+      return used(message);
     case MessageType::ping:
     case MessageType::reply:
       return;
@@ -253,6 +255,14 @@ void Agent::parts(const MessageHeader& message) {
   body.put(static_cast<std::uint32_t>(some.size()));
   for (const Entry& entry : some) put_entry(body, entry);
   channel_->reply(message, body.bytes());
+}
+
+void Agent::used(const MessageHeader& message) {
+  WireReader in(message.body);
+  const auto count = in.get<std::uint32_t>();
+  std::vector<std::uint64_t> objects;
+  for (std::uint32_t i = 0; i < count && in.ok(); ++i) objects.push_back(in.get<std::uint64_t>());
+  if (in.ok()) job_.holdings->used(objects);
 }
 
 void Agent::prefetch(const MessageHeader& message) {

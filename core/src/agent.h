@@ -69,6 +69,7 @@ class Agent {
   void arrive(const MessageHeader& message);
   void prefetch(const MessageHeader& message);
   void parts(const MessageHeader& message);
+  void used(const MessageHeader& message);
   void hold(const MessageHeader& message);
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);

@@ -105,6 +105,14 @@ void mend_header(std::byte* block, const BlockLayout& layout) noexcept {
   first_word(block).store(header_checksum(block, layout.table_bytes()), std::memory_order_seq_cst);
 }
 
+std::optional<ObjectId> id_in_header(const std::byte* block) noexcept {
+  BlockHeader header;
+  constexpr std::size_t kRest = offsetof(BlockHeader, magic);
+  std::memcpy(&header.magic, block + kRest, sizeof header - kRest);
+  if (header.magic != BlockHeader::kMagic) return std::nullopt;
+  return ObjectId{header.id_high, header.id_low};
+}
+
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
   if (!looks_like(block, expected.id)) return HeaderCheck::other;
   BlockHeader header;

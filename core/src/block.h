@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "holdfast/base/result.h"
@@ -102,6 +103,9 @@ inline std::span<std::byte> spilled_part(std::byte* block, const BlockLayout& la
   constexpr std::uint64_t kChecksumBytes = sizeof(BlockHeader::checksum);
   return {block + kChecksumBytes, layout.block_bytes() - kChecksumBytes};
 }
+
+/// Which object a header is of, where it looks like one.
+std::optional<ObjectId> id_in_header(const std::byte* block) noexcept;
 
 enum class HeaderCheck : std::uint8_t {
   good,

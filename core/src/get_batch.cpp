@@ -57,6 +57,7 @@ Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& 
   if (!good) return fail(Code::not_found, "get_batch", "not there: to be looked up");
   job.counters.add(Count::gets_remote);
   job.counters.add(Count::get_bytes_remote, layout.size);
+  job.accesses.note(entry.id, entry.owner);
   return PinFactory::copy({block + layout.payload_offset(), layout.size}, run.hold);
 }
 

@@ -96,6 +96,7 @@ Result<HeaderCheck> pin_at(Job& job, const View& view, const Entry& entry, const
   const bool own = view.owner == job.peers->self();
   job.counters.add(own ? Count::gets_local : Count::gets_shared);
   job.counters.add(own ? Count::get_bytes_local : Count::get_bytes_shared, range.bytes);
+  job.accesses.note(entry.id, entry.owner);
   pin = PinFactory::in_place({payload + range.offset, range.bytes}, job.memory, announced.keep());
   return HeaderCheck::good;
 }

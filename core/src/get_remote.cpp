@@ -264,8 +264,7 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
     HOLDFAST_CO_TRY(known, co_await region_of(job, channel, entry.owner, entry.location, deadline));
   }
   const RegionKey region = *known;
-  HOLDFAST_CO_TRY(const fabric::PeerId peer,
-                  channel.connect(job.peers->card(entry.owner).address));
+  HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(entry.owner).address));
   HOLDFAST_CO_TRY(const Block block,
                   co_await landing_block(job, channel, bytes, layout.alignment(), deadline));
   landing.base = block.address;

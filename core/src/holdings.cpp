@@ -53,6 +53,7 @@ Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Record* record
       most_kept_(parts.memory->arena().bytes() / 100 * parts.lifetime.spill.above_percent) {
   if (!parts.lifetime.spill.directories.empty())
     kept_ = make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes());
+  counts_.segments.resize(memory_->arena().segments().size());
 }
 
 Holdings::~Holdings() = default;
@@ -87,6 +88,7 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
   counts_.objects += 1;
   counts_.object_bytes += layout.size;
   counts_.memory_bytes += block.extent.bytes;
+  count_in(record, true);
   if (kept_) {
     enqueue(id, record, Record::Queue::kept);
     if (kept_->bytes() > most_kept_) wake_spiller();
@@ -156,6 +158,7 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
     return record;
   }
   counts_.memory_bytes -= record.extent.bytes;
+  count_in(record, false);
   const Block block = block_of(entry, record);
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
   spoil_header(block.address);
@@ -168,6 +171,31 @@ bool Holdings::free_or_await_unpin(const Block& block) {
   limbo_.push_back(block);
   awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
   return false;
+}
+
+/// Counts an object in memory in or out of what its segment holds, as it is now.
+void Holdings::count_in(const Record& record, bool in) {
+  Counts::Segment& segment = counts_.segments[record.segment];
+  const auto change = [in](std::uint64_t& what, std::uint64_t by) { what = in ? what + by : what - by; };
+  change(segment.objects, 1);
+  std::uint64_t& state = record.place == Record::Place::leaving ? segment.spilling
+                         : record.queue == Record::Queue::cache ? segment.cached
+                                                                : segment.kept;
+  change(state, record.extent.bytes);
+}
+
+/// Adds what the ledgers of this host's processes pin.
+void Holdings::count_pinned(Counts& counts) const {
+  for (const Block& block : limbo_) counts.segments[block.segment].pinned += block.extent.bytes;
+  std::vector<std::uint64_t> pinned = neighbours_.pinned_locations();
+  pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
+  for (const std::uint64_t location : pinned) {
+    // A pin that is being announced may be of a place that is no block's any more: the catalogue knows.
+    const auto id = id_in_header(memory_->arena().at(location));
+    const auto slot = id ? catalogue_.slot_of(Key::of(*id)) : std::nullopt;
+    if (!slot || catalogue_.read(*slot).location != location) continue;
+    counts.segments[records_[*slot].segment].pinned += records_[*slot].extent.bytes;
+  }
 }
 
 Block Holdings::block_of(const Entry& entry, const Record& record) const {
@@ -269,6 +297,7 @@ Holdings::Counts Holdings::counts() const {
   counts.cached_bytes = cache_->bytes();
   counts.held_elsewhere = holders_.objects();
   counts.puts_waiting = admission_.waiting();
+  count_pinned(counts);
   return counts;
 }
 

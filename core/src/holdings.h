@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "holdfast/base/result.h"
+#include "holdfast/latency.h"
 #include "holdfast/object_id.h"
 #include "holdfast/options.h"
 #include "src/admission.h"
@@ -154,6 +155,7 @@ class Holdings {
     std::span<const std::byte> bytes;
     std::uint64_t room = 0;  ///< that it frees
     std::uint32_t pin = 0;
+    TimePoint started{};
   };
   /// The coldest, if more is kept in memory than should be, or somebody waits for room. Those of which the
   /// disk has a copy already leave at once.
@@ -169,6 +171,7 @@ class Holdings {
     std::uint64_t copy = 0;      ///< 0: it has been erased, there is nothing to read
     std::span<std::byte> bytes;  ///< to be read
     Block block;
+    TimePoint asked{};
   };
   /// The next object to be brought back, if there is one and room for it.
   std::optional<Restore> next_restore();
@@ -181,6 +184,10 @@ class Holdings {
 
   std::uint64_t arena_bytes() const noexcept { return memory_->arena().bytes(); }
   void note_thrashing();
+
+  /// Objects that members, this one or others, have got: the coldest leave first. By the low halves of their
+  /// ids.
+  void used(std::span<const std::uint64_t> objects);
 
   /// Copies of objects that have gone.
   std::vector<std::uint64_t> take_dead_copies();
@@ -212,10 +219,17 @@ class Holdings {
     std::uint64_t spills = 0, spilled_bytes = 0, restores = 0, restored_bytes = 0;
     std::uint64_t moved = 0, moved_bytes = 0;  ///< blocks, to join free memory
     std::uint64_t thrashing = 0;
-    std::uint64_t puts_waiting = 0;
+    std::uint64_t puts_waiting = 0, puts_waited = 0;
+    LatencyHistogram put_waits, spill_times, restore_times;
+    struct Segment {
+      std::uint64_t objects = 0, kept = 0, cached = 0,
+                    spilling = 0;  ///< objects in memory, and bytes of blocks
+      std::uint64_t pinned = 0;    ///< bytes of blocks, erased ones included
+    };
+    std::vector<Segment> segments;
     std::uint64_t held_elsewhere = 0;  ///< objects that other members or tokens keep
   };
-  Counts counts() const;
+  Counts counts() const;  ///< looks at the headers of pinned blocks
 
  private:
   /// What the owner knows of a catalogue slot beside what readers see. Trivial: the table is zeroed memory
@@ -247,6 +261,8 @@ class Holdings {
   void free_unpinned();
   Record take_out(std::uint64_t slot, const Entry& entry);
   Block block_of(const Entry& entry, const Record& record) const;
+  void count_in(const Record& record, bool in);
+  void count_pinned(Counts& counts) const;
   void enqueue(const ObjectId& id, Record& record, Record::Queue queue);
   bool leave_memory(std::uint64_t slot, const Entry& entry);
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
@@ -295,7 +311,11 @@ class Holdings {
   std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
   std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
   std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for
-  std::deque<ObjectId> returning_;         ///< to be brought back
+  struct Returning {
+    ObjectId id;
+    TimePoint asked;
+  };
+  std::deque<Returning> returning_;  ///< to be brought back
   std::vector<std::uint64_t> dead_copies_;
   std::optional<Block> reserve_;            ///< for bringing back, while something is on disk
   std::uint64_t largest_on_disk_ = 0;       ///< so far, bytes

@@ -55,13 +55,16 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
     auto block = allocate(bytes, alignment, node);
     if (block || block.error().code != Code::full) return block;
   }
+  const TimePoint started = clock_.now();
   std::optional<Result<Block>> outcome;
   admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
     outcome.emplace(allocate(bytes, alignment, node));
     return *outcome || outcome->error().code != Code::full;
   });
-  if (outcome && (*outcome || outcome->error().code != Code::full)) return std::move(*outcome);
   const std::lock_guard lock(mutex_);
+  counts_.puts_waited += 1;
+  counts_.put_waits.add(clock_.now() - started);
+  if (outcome && (*outcome || outcome->error().code != Code::full)) return std::move(*outcome);
   return fail(
       Code::full, "Store::put",
       fmt::format("no room for {} within {} ms{}: {}; drop references, release pins, or open the "
@@ -111,11 +114,22 @@ bool Holdings::kept(const ObjectId& id, const Record& record) const {
 void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) {
   if (queue == Record::Queue::kept && !kept_) queue = Record::Queue::none;
   if (record.queue == queue) return;
+  const bool in_memory = record.place == Record::Place::memory;
+  if (in_memory) count_in(record, false);
   if (record.queue == Record::Queue::cache) cache_->erase(id.low);
   if (record.queue == Record::Queue::kept) kept_->erase(id.low);
   if (queue == Record::Queue::cache) cache_->insert(id.low, record.extent.bytes);
   if (queue == Record::Queue::kept) kept_->insert(id.low, record.extent.bytes);
   record.queue = queue;
+  if (in_memory) count_in(record, true);
+}
+
+void Holdings::used(std::span<const std::uint64_t> objects) {
+  const std::lock_guard lock(mutex_);
+  for (const std::uint64_t object : objects) {
+    cache_->hit(object);
+    if (kept_) kept_->hit(object);
+  }
 }
 
 /// Puts an object where it belongs after what keeps it has changed.
@@ -245,7 +259,9 @@ bool Holdings::evict_one() {
     HOLDFAST_CHECK(slot.has_value(), "what is cached is in the catalogue");
     const Entry entry = catalogue_.read(*slot);
     Record& record = records_[*slot];
-    record.queue = Record::Queue::none;
+    count_in(record, false);
+    record.queue = Record::Queue::none;  // by the policy
+    count_in(record, true);
     if (neighbours_.pinned({rank_, entry.location})) {
       enqueue(id, record, Record::Queue::cache);
       continue;

@@ -121,8 +121,10 @@ std::optional<Block> Holdings::relocate(std::uint64_t slot) {
 
   const Record::Queue queue = record.queue;
   enqueue(entry.id, record, Record::Queue::none);
+  count_in(record, false);
   record.extent = to->extent;
   record.segment = to->segment;
+  count_in(record, true);
   catalogue_.move(slot, to->location);
   enqueue(entry.id, record, queue);
   counts_.memory_bytes += to->extent.bytes;

@@ -42,7 +42,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
   Record& record = records_[*slot];
   if (record.place == Record::Place::disk) {
     record.place = Record::Place::returning;
-    returning_.push_back(id);
+    returning_.push_back({id, clock_.now()});
     wake_spiller();
   }
   return std::optional<Entry>();
@@ -70,11 +70,13 @@ std::optional<Holdings::Spill> Holdings::next_spill() {
       ++passed;
       continue;
     }
+    count_in(record, false);
     record.place = Record::Place::leaving;
+    count_in(record, true);
     counts_.spilling += 1;
     counts_.spilling_bytes += record.extent.bytes;
     return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), record.extent.bytes,
-                 *ledger_slot};
+                 *ledger_slot, clock_.now()};
   }
   return std::nullopt;
 }
@@ -92,6 +94,7 @@ bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
     return false;
   }
   memory_->free(block);
+  count_in(record, false);
   record.place = Record::Place::disk;
   counts_.memory_bytes -= block.extent.bytes;
   counts_.on_disk += 1;
@@ -106,6 +109,7 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   const std::lock_guard lock(mutex_);
   memory_->ledger().withdraw(spill.pin);
   counts_.spills += 1;
+  counts_.spill_times.add(clock_.now() - spill.started);
   counts_.spilled_bytes += spill.bytes.size();
   const auto slot = end_of_spill(spill);
   if (!slot) {
@@ -135,19 +139,22 @@ std::optional<std::uint64_t> Holdings::end_of_spill(const Spill& spill) {
     free_unpinned();
     return std::nullopt;
   }
-  records_[*slot].place = Record::Place::memory;
+  Record& record = records_[*slot];
+  count_in(record, false);
+  record.place = Record::Place::memory;
+  count_in(record, true);
   return slot;
 }
 
 std::optional<Holdings::Restore> Holdings::next_restore() {
   const std::lock_guard lock(mutex_);
   while (!returning_.empty()) {
-    const ObjectId id = returning_.front();
+    const auto [id, asked] = returning_.front();
     const auto slot = catalogue_.slot_of(Key::of(id));
     if (!slot) {
       // Erased meanwhile: not_restored() tells who waits.
       returning_.pop_front();
-      return Restore{id, {}, 0, {}, {}};
+      return Restore{id, {}, 0, {}, {}, asked};
     }
     const BlockLayout layout = catalogue_.read(*slot).layout;
     const auto block = block_for_restore(records_[*slot], layout);
@@ -155,7 +162,7 @@ std::optional<Holdings::Restore> Holdings::next_restore() {
     if (!block) return std::nullopt;
     returning_.pop_front();
     spoil_header(block->address);  // not yet an object
-    return Restore{id, layout, records_[*slot].copy, spilled_part(block->address, layout), *block};
+    return Restore{id, layout, records_[*slot].copy, spilled_part(block->address, layout), *block, asked};
   }
   restore_waits_.store(false, std::memory_order_relaxed);
   renew_reserve();
@@ -207,6 +214,8 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   counts_.on_disk -= 1;
   counts_.on_disk_bytes -= restore.layout.block_bytes();
   counts_.memory_bytes += record.extent.bytes;
+  count_in(record, true);
+  counts_.restore_times.add(clock_.now() - restore.asked);
   counts_.restores += 1;
   counts_.restored_bytes += restore.layout.block_bytes();
   auto notice = take_waiters(Key::of(restore.id), catalogue_.read(*slot));

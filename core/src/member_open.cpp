@@ -238,6 +238,11 @@ Stats Member::stats() {
   stats.moved_bytes = counts.moved_bytes;
   stats.thrashing = counts.thrashing;
   stats.puts_waiting = counts.puts_waiting;
+  stats.puts_waited = counts.puts_waited;
+  stats.put_waits = counts.put_waits;
+  stats.spill_times = counts.spill_times;
+  stats.restore_times = counts.restore_times;
+  stats.remote_gets = job_.remote_gets.read();
   if (spill_) stats.spill_directories = spill_->stats().directories;
   stats.placed_elsewhere = job_.memory->placed_elsewhere();
   const Counters& counters = job_.counters;
@@ -246,6 +251,7 @@ Stats Member::stats() {
   stats.gets_local = counters.sum(Count::gets_local);
   stats.gets_shared = counters.sum(Count::gets_shared);
   stats.gets_remote = counters.sum(Count::gets_remote);
+  stats.gets_from_disk = counters.sum(Count::gets_from_disk);
   stats.get_bytes_local = counters.sum(Count::get_bytes_local);
   stats.get_bytes_shared = counters.sum(Count::get_bytes_shared);
   stats.get_bytes_remote = counters.sum(Count::get_bytes_remote);
@@ -269,8 +275,10 @@ Stats Member::stats() {
   const auto report = job_.memory->arena().report();
   for (std::size_t i = 0; i < report.size(); ++i) {
     const numa::AllocatorStats allocator = job_.memory->allocator_stats(i);
+    const Holdings::Counts::Segment& segment = counts.segments[i];
     stats.nodes.push_back({report[i], allocator.bytes_used, allocator.bytes_total - allocator.bytes_used,
-                           allocator.largest_free});
+                           allocator.largest_free, segment.objects, segment.kept, segment.cached,
+                           segment.spilling, segment.pinned});
   }
   return stats;
 }

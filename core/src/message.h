@@ -34,6 +34,7 @@ enum class MessageType : std::uint8_t {
   prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply
   parts = 16,     ///< object id, first. Owner: replies how many parts it has, how many follow, their entries.
                   ///< not_found
+  used = 17,      ///< number of objects, the low halves of their ids: the sender has got them. No reply
 };
 
 struct MessageHeader {
@@ -67,6 +68,7 @@ ReferenceReport get_report(WireReader& in);
 inline constexpr std::size_t kReportItems = 128;
 inline constexpr std::size_t kPrefetchItems = 128;
 inline constexpr std::size_t kPartItems = 64;
+inline constexpr std::size_t kUsedItems = 256;
 
 /// A reply's body: the status, then what the handler adds.
 inline constexpr std::size_t kGoodStatusBytes = 1;

@@ -72,6 +72,13 @@ class Rounds {
   int count_ = 0;
 };
 
+void count_remote(Job& job, const Entry& entry, std::uint64_t bytes, TimePoint started) {
+  job.counters.add(Count::gets_remote);
+  job.counters.add(Count::get_bytes_remote, bytes);
+  job.remote_gets.add(job.clock.now() - started);
+  job.accesses.note(entry.id, entry.owner);
+}
+
 std::uint64_t wanted_bytes(const Entry& entry, const Want& want) {
   return want.range ? want.range->bytes : entry.layout.size;
 }
@@ -138,7 +145,7 @@ namespace {
 /// Asks the owner to bring an object back from disk.
 Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline deadline,
                                Cancellation* cancellation) {
-  job.counters.add(Count::restores_asked);
+  job.counters.add(Count::gets_from_disk);
   auto now = co_await await_entry(job, channel, entry.owner, MessageType::restore, Key::of(entry.id),
                                   deadline, cancellation);
   if (!now && now.error().code == Code::timed_out)
@@ -181,6 +188,7 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
 }  // namespace
 
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline) {
+  const TimePoint started = job.clock.now();
   Entry entry;
   if (const Key* name = std::get_if<Key>(&target)) {
     HOLDFAST_CO_TRY(entry, co_await resolve(job, channel, *name, want.waiting, deadline));
@@ -192,8 +200,7 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
       HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
-      job.counters.add(Count::gets_remote);
-      job.counters.add(Count::get_bytes_remote, landed.payload.size());
+      count_remote(job, entry, landed.payload.size(), started);
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
     Pin pin;
@@ -207,6 +214,7 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
 
 Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
                                      std::span<std::byte> into, Deadline deadline) {
+  const TimePoint started = job.clock.now();
   for (Rounds rounds(job.clock, deadline); rounds.another();) {
     auto view = job.view_of(entry.owner, deadline);
     if (!view) co_return tl::unexpected(std::move(view).error());
@@ -214,8 +222,7 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
     if (*view == nullptr) {
       auto landed = co_await read_object(job, channel, entry, want, into.first(bytes), deadline);
       if (!landed) co_return tl::unexpected(std::move(landed).error());
-      job.counters.add(Count::gets_remote);
-      job.counters.add(Count::get_bytes_remote, bytes);
+      count_remote(job, entry, bytes, started);
       co_return bytes;
     }
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in
