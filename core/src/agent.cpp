@@ -145,6 +145,8 @@ void Agent::handle(const MessageHeader& message) {
       return prefetch(message);
     case MessageType::parts:
       return parts(message);
+    case MessageType::why:
+      return why(message);
     case MessageType::used:
       return used(message);
     case MessageType::ping:
@@ -254,6 +256,16 @@ void Agent::parts(const MessageHeader& message) {
   body.put(static_cast<std::uint64_t>(entries->size()));
   body.put(static_cast<std::uint32_t>(some.size()));
   for (const Entry& entry : some) put_entry(body, entry);
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::why(const MessageHeader& message) {
+  WireReader in(message.body);
+  const ObjectId id = get_id(in);
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::why", "the request makes no sense"});
+  WireWriter body;
+  put_status(body, {});
+  body.put_text(job_.holdings->why(id));
   channel_->reply(message, body.bytes());
 }
 

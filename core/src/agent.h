@@ -70,6 +70,7 @@ class Agent {
   void prefetch(const MessageHeader& message);
   void parts(const MessageHeader& message);
   void used(const MessageHeader& message);
+  void why(const MessageHeader& message);
   void hold(const MessageHeader& message);
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);

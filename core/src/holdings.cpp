@@ -187,7 +187,7 @@ void Holdings::count_in(const Record& record, bool in) {
 /// Adds what the ledgers of this host's processes pin.
 void Holdings::count_pinned(Counts& counts) const {
   for (const Block& block : limbo_) counts.segments[block.segment].pinned += block.extent.bytes;
-  std::vector<std::uint64_t> pinned = neighbours_.pinned_locations();
+  std::vector<std::uint64_t> pinned = neighbours_.pinned_locations(rank_);
   pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
   for (const std::uint64_t location : pinned) {
     // A pin that is being announced may be of a place that is no block's any more: the catalogue knows.

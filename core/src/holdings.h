@@ -229,6 +229,9 @@ class Holdings {
     std::vector<Segment> segments;
     std::uint64_t held_elsewhere = 0;  ///< objects that other members or tokens keep
   };
+  /// What is known of an object, and what becomes of it: some lines for people.
+  std::string why(const ObjectId& id) const;
+
   Counts counts() const;  ///< looks at the headers of pinned blocks
 
  private:
@@ -240,6 +243,7 @@ class Holdings {
     std::uint32_t handles;  ///< of this process
     std::uint64_t name_high, name_low;
     std::uint64_t copy;  ///< on disk; 0: none
+    std::uint32_t spills;
     enum class Place : std::uint8_t {
       memory,
       leaving,    ///< in memory, and being written

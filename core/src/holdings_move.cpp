@@ -47,7 +47,7 @@ std::vector<Holdings::Movable> Holdings::movable_in(std::size_t segment) const {
   std::vector<Movable> all;
   for (const numa::Extent& hole : memory_->allocator(segment).holes())
     all.push_back({hole.offset, hole.bytes, std::nullopt, hole});
-  const std::vector<std::uint64_t> pinned = neighbours_.pinned_locations();
+  const std::vector<std::uint64_t> pinned = neighbours_.pinned_locations(rank_);
   const std::uint64_t first = memory_->arena().segments()[segment].first;
   const std::uint64_t slots = catalogue_.geometry().slots();
   for (std::uint64_t slot = 0; slot < slots; ++slot) {

@@ -118,6 +118,7 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   }
   Record& record = records_[*slot];
   record.copy = copy;
+  record.spills += 1;
   count_own_drops();
   if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) return;
   settle(spill.id);

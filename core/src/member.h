@@ -63,6 +63,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<ObjectRef> redeem(std::string_view token, Duration timeout);
   std::string token_of(const ObjectRef& ref);
   Result<std::vector<ObjectRef>> parts(const Entry& entry, Duration timeout);
+  Result<std::string> why(const Entry& entry, Duration timeout);
   /// What an object that declares `refs` keeps. Errors: invalid.
   Result<std::vector<Part>> as_parts(std::span<const ObjectRef> refs) const;
   /// A reference of this process to an object that is kept until now by something else: a token, a name.

@@ -113,7 +113,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
   HOLDFAST_TRY(auto neighbours, SocketNeighbours::start({identity.job, MemberId{identity.rank}, incarnation},
                                                         job_.memory->arena(), job_.memory->ledger()));
-  const std::string host_socket = neighbours->socket_name();
+  SocketNeighbours& sockets = *neighbours;
   job_.neighbours = std::move(neighbours);
 
   HOLDFAST_TRY(fabric_, fabric::open_ofi({job_.options.provider, job_.options.interface}, job_.clock));
@@ -135,7 +135,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   card.pid = static_cast<std::uint32_t>(getpid());
   card.incarnation = incarnation;
   card.address = endpoint->address();
-  card.host_socket = host_socket;
+  card.host_socket = sockets.socket_name();
   card.arena_bytes = job_.memory->arena().bytes();
   card.catalogue_at = catalogue.location;
   card.catalogue = geometry;
@@ -153,6 +153,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   }
   HOLDFAST_DO(check_cards(cards));
   HOLDFAST_DO(start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards)));
+  sockets.set_answerer([this](const ObjectId& id) { return job_.holdings->why(id); });
   return start_spilling(std::move(disks));
 }
 

@@ -35,6 +35,7 @@ enum class MessageType : std::uint8_t {
   parts = 16,     ///< object id, first. Owner: replies how many parts it has, how many follow, their entries.
                   ///< not_found
   used = 17,      ///< number of objects, the low halves of their ids: the sender has got them. No reply
+  why = 18,       ///< object id. Owner: replies what it knows of it, for people
 };
 
 struct MessageHeader {

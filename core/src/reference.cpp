@@ -187,6 +187,18 @@ Result<std::vector<ObjectRef>> Member::parts(const Entry& entry, Duration timeou
   return refs;
 }
 
+Result<std::string> Member::why(const Entry& entry, Duration timeout) {
+  if (entry.owner == job_.peers->self()) return job_.holdings->why(entry.id);
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  WireWriter body;
+  put_id(body, entry.id);
+  const auto reply = run<std::vector<std::byte>>(0, [&](Channel& channel, auto done) {
+    spawn(channel.call(job_.peers->receiver(entry.owner), MessageType::why, body.take(), deadline), done);
+  });
+  if (!reply) return name_peer(job_, entry.owner, reply.error(), "Store::why");
+  return WireReader(*reply).get_text();
+}
+
 Result<ObjectRef> Member::hold(const Entry& entry, const TokenId& token, Duration timeout) {
   References& references = *job_.references;
   if (entry.owner == job_.peers->self()) {

@@ -167,6 +167,12 @@ Result<std::vector<ObjectRef>> Store::parts(const ObjectRef& ref, Duration timeo
   return member->parts(entry, timeout);
 }
 
+Result<std::string> Store::why(const ObjectRef& ref, Duration timeout) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::why"));
+  HOLDFAST_TRY(const Entry entry, member->entry_of(ref, "Store::why"));
+  return member->why(entry, timeout);
+}
+
 Status Store::prefetch(std::span<const ObjectRef> refs) {
   HOLDFAST_TRY(Member* const member, usable(member_, "Store::prefetch"));
   std::vector<Entry> entries;

@@ -1,5 +1,7 @@
 // What a put does when there is no room, in one process: waits in line, joins what is free, says what is in
 // its way.
+#include <unistd.h>
+
 #include "tests/core/store_fixture.h"
 
 namespace holdfast::test {
@@ -111,6 +113,49 @@ TEST_F(StoreRoomTest, AnObjectKeepsItsParts) {
       << "all go with it but the one that is held";
   EXPECT_TRUE(is_pattern(store.get(one, 0s).value().bytes(), 7));
   EXPECT_TRUE(fails(store.put(pattern(1, 1), {.parts = {ObjectRef()}}), Code::invalid));
+}
+
+TEST_F(StoreRoomTest, WhyTellsWhatHoldsAnObject) {
+  Store store = open();
+  const ObjectRef ref = put(store, 1000, 1);
+  const std::string plain = store.why(ref, 1s).value();
+  EXPECT_NE(plain.find(ref.id().to_hex()), std::string::npos) << plain;
+  EXPECT_NE(plain.find("1 references of its own process"), std::string::npos) << plain;
+  EXPECT_NE(plain.find("HOLDFAST_SPILL"), std::string::npos) << plain;
+  EXPECT_EQ(plain.find("pinned"), std::string::npos) << plain;
+  {
+    const auto pin = store.get(ref, 0s);
+    const std::string token = ref.token();
+    const std::string pinned = holdfast::why(ref.id(), kLong).value();  // as from outside
+    EXPECT_NE(pinned.find("process " + std::to_string(getpid())), std::string::npos) << pinned;
+    EXPECT_NE(pinned.find("a token that rank 0 made"), std::string::npos) << pinned;
+  }
+  ASSERT_TRUE(good(store.erase(ref, 0s)));
+  EXPECT_NE(store.why(ref, 1s).value().find("not there"), std::string::npos);
+  EXPECT_TRUE(fails(holdfast::why({1, 2}, kLong), Code::owner_lost));
+  EXPECT_TRUE(fails(store.why(ObjectRef(), 1s), Code::invalid));
+}
+
+TEST_F(StoreRoomTest, StatsTellTheStateOfEachByte) {
+  Store store = open();
+  const ObjectRef kept = put(store, 3_MiB, 1);
+  { const ObjectRef cached = put(store, 2_MiB, 2); }
+  EXPECT_TRUE(comes_true([&] { return store.stats().cached == 1; }));
+  const auto pin = store.get(kept, 0s);
+  const auto again = store.get(kept, 0s);
+  const NodeStats node = store.stats().nodes.front();
+  EXPECT_EQ(node.objects, 2U);
+  EXPECT_GE(node.bytes_kept, 3_MiB);
+  EXPECT_LT(node.bytes_kept, 3_MiB + 64_KiB);
+  EXPECT_GE(node.bytes_cached, 2_MiB);
+  EXPECT_LT(node.bytes_cached, 2_MiB + 64_KiB);
+  EXPECT_EQ(node.bytes_pinned, node.bytes_kept) << "twice pinned is once pinned";
+  ASSERT_TRUE(good(store.erase(kept, 0s)));
+  const NodeStats after = store.stats().nodes.front();
+  EXPECT_EQ(after.objects, 1U);
+  EXPECT_EQ(after.bytes_kept, 0U);
+  EXPECT_EQ(after.bytes_pinned, node.bytes_pinned) << "erased, and still pinned";
+  EXPECT_EQ(store.stats().hit_ratio(), 1.0);
 }
 
 }  // namespace

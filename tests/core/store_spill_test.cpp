@@ -75,6 +75,10 @@ TEST_F(StoreSpillTest, FourTimesTheArenaIsPutAndReadBackInEveryWay) {
     }
   }
   EXPECT_GT(store.stats().restores, 50U);
+  EXPECT_EQ(store.stats().restore_times.count, store.stats().restores);
+  EXPECT_GT(store.stats().gets_from_disk, 50U);
+  EXPECT_LT(store.stats().hit_ratio(), 0.9);
+  EXPECT_NE(store.why(refs[0], kLong).value().find("spilled"), std::string::npos);
   const auto ready = store.wait(refs, kCount, 0s);
   ASSERT_TRUE(good(ready));
   EXPECT_EQ(ready->ready.size(), kCount) << "what is on disk is ready";
@@ -101,6 +105,7 @@ TEST_F(StoreSpillTest, NothingIsLeftOnceAllIsDroppedOrTheStoreIsClosed) {
     EXPECT_TRUE(comes_true([&] { return store.stats().on_disk == 0; }));
     EXPECT_TRUE(comes_true([&] { return store.stats().spill_directories.front().bytes_live == 0; }));
     // The cached rest goes for new objects, and is not written.
+    EXPECT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
     const std::uint64_t spills = store.stats().spills;
     const ObjectRef large = put(store, 50_MiB, 1);
     EXPECT_EQ(store.stats().spills, spills);

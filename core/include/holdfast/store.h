@@ -132,6 +132,11 @@ class Store {
   /// owner, and those of the parts. Errors: not_found, timed_out, owner_lost.
   Result<std::vector<ObjectRef>> parts(const ObjectRef& ref, Duration timeout);
 
+  /// What holds an object, since when, where it is, who pins it, and what becomes of it when memory is short:
+  /// some lines for people, as its owner knows it. `holdfast why ID` prints the same from outside the job.
+  /// Errors: timed_out, owner_lost.
+  Result<std::string> why(const ObjectRef& ref, Duration timeout);
+
   // --- the job
 
   /// Returns when all members have called it as often as this one. Errors: timed_out, owner_lost (rank 0).
