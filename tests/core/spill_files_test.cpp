@@ -4,13 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <map>
+#include <filesystem>
 
 #include "tests/core/expect.h"
 #include "tests/core/spill_rig.h"
 
 namespace holdfast::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Around everything that is handled differently: sectors, pieces of checksums, batches, transfers, segments.
 const std::vector<std::uint64_t> kSizes = {
@@ -162,6 +164,18 @@ TEST(SpillFilesTest, FilesGoWithTheirObjects) {
   EXPECT_EQ(rig->total().segments, directory.files().size());
   rig->files.reset();
   EXPECT_TRUE(directory.files().empty());
+}
+
+TEST(SpillFilesTest, WhatASegmentHasNotUsedIsGivenBack) {
+  const TemporaryDirectory directory;
+  auto rig = real_rig({directory.path()}, small_segments());
+  ASSERT_TRUE(good(rig));
+  constexpr std::uint64_t kObject = 600'000;  // one in each segment
+  expect_all(*rig, write_all(*rig, std::vector<std::uint64_t>(20, kObject)));
+  std::uint64_t in_files = 0;
+  for (const std::string& name : directory.files()) in_files += fs::file_size(directory.path() + "/" + name);
+  EXPECT_LE(in_files, 19 * align_up(kObject, kDiskSector) + 1_MiB) << "the open one is whole";
+  EXPECT_EQ(in_files, rig->total().bytes_in_files);
 }
 
 TEST(SpillFilesTest, AnEmptySegmentIsWrittenAnew) {
