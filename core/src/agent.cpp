@@ -145,6 +145,8 @@ void Agent::handle(const MessageHeader& message) {
       return prefetch(message);
     case MessageType::parts:
       return parts(message);
+    case MessageType::hurry:
+      return reporter_.hurry();
     case MessageType::why:
       return why(message);
     case MessageType::used:

@@ -134,6 +134,9 @@ class Holdings {
 
   /// True once after holds or tokens have come: there may be somebody to look after, and something to end.
   bool take_news() noexcept { return news_.exchange(false, std::memory_order_acq_rel); }
+  /// True once after somebody has begun to wait for room: who holds something here should tell what it has
+  /// dropped.
+  bool take_shortage() noexcept { return shortage_.exchange(false, std::memory_order_acq_rel); }
   std::optional<TimePoint> next_expiry() const;
 
   /// Ends tokens whose time has come, and counts handles of this process that have gone. When the next token
@@ -334,6 +337,7 @@ class Holdings {
   std::vector<Block> limbo_;                    ///< erased, still pinned
   std::atomic<std::size_t> awaiting_unpin_{0};  ///< their number
   std::atomic<bool> news_{false};
+  std::atomic<bool> shortage_{false};
   std::unordered_map<ObjectId, std::vector<Part>> parts_;
   std::unordered_map<ObjectId, std::uint32_t> promised_;  ///< with the handles of this process
   std::unordered_map<Key, std::vector<Waiter>, KeyHash> waiting_;

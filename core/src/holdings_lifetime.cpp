@@ -57,6 +57,7 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
   }
   const TimePoint started = clock_.now();
   std::optional<Result<Block>> outcome;
+  if (timeout > Duration::zero() && !shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
   admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
     outcome.emplace(allocate(bytes, alignment, node));
     return *outcome || outcome->error().code != Code::full;

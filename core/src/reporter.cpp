@@ -42,6 +42,10 @@ Reporter::~Reporter() { job_.accesses.enable(nullptr); }
 Deadline Reporter::turn() {
   const TimePoint now = job_.clock.now();
   const auto due = [now](const std::optional<TimePoint>& at) { return at && *at <= now; };
+  if (job_.holdings->take_shortage()) {
+    hurry();
+    ask_for_drops();
+  }
   if (!report_at_ && something_.load(std::memory_order_acquire)) report_at_ = now + kReportInterval;
   if (due(report_at_)) {
     report_at_.reset();
@@ -116,6 +120,14 @@ void Reporter::send_hints() {
       for (const std::uint64_t object : some) body.put(object);
       channel_.tell(job_.peers->receiver(owner), MessageType::used, body.take());
     }
+  }
+}
+
+/// This member is short of memory: what others have dropped of it is not to wait for the rest of a batch.
+void Reporter::ask_for_drops() {
+  for (const MemberId member : job_.holdings->holding_members()) {
+    job_.counters.add(Count::reference_messages);
+    channel_.tell(job_.peers->receiver(member), MessageType::hurry, {});
   }
 }
 

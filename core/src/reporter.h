@@ -23,6 +23,9 @@ class Reporter {
   /// Starts what is due. When to call again; earlier, if the channel is woken.
   Deadline turn();
 
+  /// Reports at the next turn: an owner is short of memory.
+  void hurry() { report_at_ = job_.clock.now(); }
+
   /// Tells owners that this member leaves.
   void say_farewell();
 
@@ -31,6 +34,7 @@ class Reporter {
   bool probe_holders();  ///< false if there are none
   Task<References::Outcome> send_report(MemberId owner, std::vector<std::byte> body);
   void send_hints();
+  void ask_for_drops();
   void probed(MemberId member, const Status& alive);
 
   Job& job_;

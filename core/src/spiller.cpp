@@ -19,7 +19,7 @@ constexpr std::uint64_t kMostSpilling = 64_MiB;
 // While room is wanted and none could be made, how often to look whether pins have gone: at first, and at
 // most.
 constexpr Duration kFirstPause = std::chrono::milliseconds(1);
-constexpr Duration kLongestPause = std::chrono::milliseconds(100);
+constexpr Duration kLongestPause = std::chrono::milliseconds(20);
 
 // What comes back from disk in such a time is more than the arena holds: it goes round in circles.
 constexpr Duration kThrashingWindow = std::chrono::seconds(10);
