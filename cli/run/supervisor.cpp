@@ -42,6 +42,15 @@ std::string_view signal_word(int number) {
   }
 }
 
+/// How a child has ended; nothing while it runs. It is left unreaped, so that its number, which is its
+/// group's, is nobody else's yet.
+std::optional<int> code_of(pid_t pid) {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    return std::nullopt;
+  return info.si_code == CLD_EXITED ? info.si_status : kCodeSignal + info.si_status;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(const Options& options, const Job& job, Janitor& janitor, const Inherited& inherited)
@@ -157,15 +166,12 @@ void Supervisor::reap() {
   for (std::uint32_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = ranks_[i];
     if (!rank.running) continue;
-    siginfo_t info{};
-    // Left unreaped at first, so that its number, which is its group's, is nobody else's yet.
-    if (::waitid(P_PID, static_cast<id_t>(rank.process.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        info.si_pid == 0)
-      continue;
+    const std::optional<int> code = code_of(rank.process.pid);
+    if (!code) continue;
     ::kill(-rank.process.pid, SIGKILL);  // what it started and left behind
     janitor_.ended(rank.process.pid);
     ::waitpid(rank.process.pid, nullptr, 0);
-    ended(i, info.si_code == CLD_EXITED ? info.si_status : kCodeSignal + info.si_status);
+    ended(i, *code);
   }
 }
 
@@ -188,7 +194,7 @@ void Supervisor::ended(std::uint32_t number, int code) {
     (*lines)->finish();
     file->reset();
   }
-  if (code == 0 || ending_ != Ending::no) return;  // those that were asked to end have no say
+  if (code == 0 || (ending_ != Ending::no && !rank.by_itself)) return;  // the others were asked to end
   code_ = std::max(code_, code);
   if (rank.kind == Kind::agent && code == kCodeAgentFailed)
     complain(fmt::format(
@@ -202,7 +208,7 @@ void Supervisor::ended(std::uint32_t number, int code) {
   else
     complain(
         fmt::format("rank {}{}{} returned {}", number, rank.host.empty() ? "" : " on ", rank.host, code));
-  if (!options_.keep_going) end_all(SIGTERM);
+  if (!options_.keep_going && ending_ == Ending::no) end_all(SIGTERM);
 }
 
 void Supervisor::send_signal(Rank& rank, int number) {
@@ -216,6 +222,7 @@ void Supervisor::send_signal(Rank& rank, int number) {
 }
 
 void Supervisor::end_all(int number) {
+  for (Rank& rank : ranks_) rank.by_itself = rank.running && code_of(rank.process.pid).has_value();
   ending_ = Ending::asked;
   next_step_ = Deadline::after(real_clock(), options_.grace);
   for (Rank& rank : ranks_) send_signal(rank, number);

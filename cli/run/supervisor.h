@@ -37,6 +37,7 @@ class Supervisor {
     std::optional<Lines> output;
     std::optional<Lines> errors;
     bool running = false;
+    bool by_itself = false;  ///< had ended before the job was: its code counts, whoever is looked at first
   };
 
   bool start_all();

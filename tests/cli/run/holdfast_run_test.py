@@ -99,6 +99,21 @@ class HoldfastRun(unittest.TestCase):
         done = self.run_it("-n", "3", "--keep-going", "sh", "-c", script)
         self.assertEqual((done.returncode, done.out), (128 + 9, "[2] fine\n"))
 
+    def test_of_ranks_that_end_by_themselves_at_once_the_worst_code_counts(self):
+        go = self.directory / "go"
+        os.mkfifo(go)
+        gate = os.open(go, os.O_RDWR)
+        self.addCleanup(os.close, gate)
+        script = f'echo $$; read x < {shlex.quote(str(go))}; exit $((3 + 4 * HOLDFAST_RANK))'
+        with self.start("-n", "2", "sh", "-c", script) as process:
+            pids = self.pids(process, 2)
+            process.send_signal(signal.SIGSTOP)
+            os.write(gate, b"\n\n")
+            self.wait_for(lambda: not any(map(is_alive, pids)), "the ranks go on")
+            process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=LIMIT_S)
+            self.assertEqual(process.returncode, 7)
+
     def test_timeout_kills_those_that_ignore_being_asked(self):
         for where in ([], self.hosts("a")):
             done = self.run_it("-n", "2", "--timeout", "0.5", "--grace", "0.5", *where, "sh", "-c",
