@@ -10,9 +10,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <string_view>
 #include <system_error>
 
+#include "cli/run/descendants.h"
+#include "cli/run/exit_codes.h"
 #include "cli/run/pinning.h"
 
 namespace holdfast::run {
@@ -67,20 +70,26 @@ int Supervisor::run() {
     return 1;
   }
   give_up_ = Deadline::after(real_clock(), options_.timeout);
+  // An agent's own children are its affair (ssh may leave a shared connection).
+  const bool adopts = options_.hosts.empty();
+  if (adopts) adopt_orphans();
   if (!start_all()) end_all(SIGTERM);
   watch();
+  if (adopts) end_orphans(janitor_.pid());
   return code_;
 }
 
 bool Supervisor::start_all() {
   const std::vector<cpu_set_t> nodes =
       options_.pin && options_.hosts.empty() ? node_cpus() : std::vector<cpu_set_t>();
+  std::map<std::string, std::uint32_t> on_host;
   for (std::uint32_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = ranks_[i];
     rank.host = host_of(options_, i);
     rank.kind = rank.host.empty() ? Kind::rank : Kind::agent;
-    const Command command = rank.kind == Kind::rank ? local_command(options_, job_, i)
-                                                    : remote_command(options_, job_, i, rank.host);
+    const Command command = rank.kind == Kind::rank
+                                ? local_command(options_, job_, i)
+                                : remote_command(options_, job_, {i, rank.host, on_host[rank.host]++});
     std::optional<cpu_set_t> cpus;
     if (!nodes.empty()) cpus = nodes[i % nodes.size()];
     auto process = start(command, rank.kind, cpus, inherited_);
@@ -172,6 +181,17 @@ void Supervisor::reap() {
     janitor_.ended(rank.process.pid);
     ::waitpid(rank.process.pid, nullptr, 0);
     ended(i, *code);
+  }
+  reap_orphans();
+}
+
+/// Processes that a rank left to us, and that have ended.
+void Supervisor::reap_orphans() {
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+    const auto is_rank = [&](const Rank& rank) { return rank.running && rank.process.pid == info.si_pid; };
+    if (std::ranges::any_of(ranks_, is_rank)) return;  // has ended just now, and its signal is still to come
+    ::waitpid(info.si_pid, nullptr, 0);
   }
 }
 
