@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "src/mutation.h"
-
 namespace holdfast::sim {
 
 HostNeighbours::HostNeighbours(Hosts& hosts, ProcessId process, std::uint64_t incarnation,
@@ -46,7 +44,6 @@ bool HostNeighbours::pinned(const PinnedBlock& block) const {
   const auto announces = [&block](Ledger& ledger) {
     return ledger_pins(ledger.shared(), ledger.shared_bytes(), block);
   };
-  if (HOLDFAST_MUTATION(skip_ledger_scan)) return false;
   return announces(memory_->ledger()) ||
          std::ranges::any_of(readers_, [&](const auto& reader) { return announces(*reader.second); });
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "holdfast/base/log.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -108,7 +109,8 @@ void Agent::handle(const MessageHeader& message) {
   served_.fetch_add(1, std::memory_order_relaxed);
   // What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
   if (message.from >= job_.peers->size() ||
-      message.from_incarnation != job_.peers->card({message.from}).incarnation)
+      (message.from_incarnation != job_.peers->card({message.from}).incarnation &&
+       !HOLDFAST_MUTATION(accept_another_incarnation)))
     return refuse(message, {Code::denied, "Agent",
                             fmt::format("rank {} was started again after the job had begun, and is no member "
                                         "of it any more; start the whole job again",
@@ -305,8 +307,11 @@ void Agent::report(const MessageHeader& message) {
   const ReferenceReport report = get_report(in);
   if (!in.ok()) return refuse(message, {Code::invalid, "References", "the report makes no sense"});
   const MemberId from{message.from};
+  if (HOLDFAST_MUTATION(forget_guard_of_token))
+    for (const auto& drop : report.drops) job_.holdings->drop(drop.id, from, drop.number);
   for (const auto& token : report.tokens) job_.holdings->add_token(token.id, {from, token.number});
   for (const auto& drop : report.drops) job_.holdings->drop(drop.id, from, drop.number);
+  for (const auto& hold : report.undone) job_.holdings->undo_hold(hold.id, from, hold.number);
   WireWriter body;
   put_status(body, {});
   channel_->reply(message, body.bytes());

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/mutation.h"
+
 namespace holdfast {
 namespace {
 
@@ -19,11 +21,19 @@ void Holders::hold(const ObjectId& id, MemberId member, std::uint64_t number, Ti
   std::vector<Holder>& holders = kept_[id].holders;
   const auto known = std::ranges::find(holders, member, &Holder::member);
   if (known != holders.end()) {
+    known->others.push_back(std::min(known->number, number));
     known->number = std::max(known->number, number);
     return;
   }
-  holders.push_back({member, number, now});
+  holders.push_back({member, number, now, {}});
   ++held_by_[member.value];
+}
+
+bool Holders::end(std::unordered_map<ObjectId, Kept>::iterator at, std::vector<Holder>::iterator holder) {
+  const MemberId member = holder->member;
+  at->second.holders.erase(holder);
+  if (--held_by_[member.value] == 0) held_by_.erase(member.value);
+  return forget_if_empty(at);
 }
 
 bool Holders::drop(const ObjectId& id, MemberId member, std::uint64_t number) {
@@ -31,10 +41,28 @@ bool Holders::drop(const ObjectId& id, MemberId member, std::uint64_t number) {
   if (at == kept_.end()) return false;
   std::vector<Holder>& holders = at->second.holders;
   const auto known = std::ranges::find(holders, member, &Holder::member);
-  if (known == holders.end() || known->number > number) return false;
-  holders.erase(known);
-  if (--held_by_[member.value] == 0) held_by_.erase(member.value);
-  return forget_if_empty(at);
+  if (known == holders.end()) return false;
+  if (known->number <= number || HOLDFAST_MUTATION(apply_stale_drop)) return end(at, known);
+  std::erase_if(known->others, [number](std::uint64_t other) { return other <= number; });
+  return false;
+}
+
+bool Holders::undo(const ObjectId& id, MemberId member, std::uint64_t number) {
+  const auto at = kept_.find(id);
+  if (at == kept_.end()) return false;
+  std::vector<Holder>& holders = at->second.holders;
+  const auto known = std::ranges::find(holders, member, &Holder::member);
+  if (known == holders.end()) return false;
+  std::vector<std::uint64_t>& others = known->others;
+  if (known->number != number) {
+    std::erase(others, number);
+    return false;
+  }
+  if (others.empty()) return end(at, known);
+  const auto newest = std::ranges::max_element(others);
+  known->number = *newest;
+  others.erase(newest);
+  return false;
 }
 
 void Holders::add_token(const ObjectId& id, const TokenId& token, TimePoint expires) {
@@ -60,7 +88,7 @@ std::vector<ObjectId> Holders::expire(TimePoint now) {
     std::ranges::pop_heap(expiries_, kLatestFirst);
     expiries_.pop_back();
     const auto at = kept_.find(id);
-    if (at == kept_.end()) continue;
+    if (at == kept_.end() || HOLDFAST_MUTATION(ignore_token_expiry)) continue;
     std::erase_if(at->second.tokens, [now](const Token& token) { return token.expires <= now; });
     if (forget_if_empty(at)) free.push_back(id);
   }

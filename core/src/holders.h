@@ -39,6 +39,10 @@ class Holders {
   /// True if nothing here keeps the object any more, and something did before.
   [[nodiscard]] bool drop(const ObjectId& id, MemberId member, std::uint64_t number);
 
+  /// Takes back one hold of those that the member has asked for, whose answer it did not get. True as for
+  /// drop().
+  [[nodiscard]] bool undo(const ObjectId& id, MemberId member, std::uint64_t number);
+
   /// Notes a token that keeps the object until `expires`. A maker's tokens are noted in the order of their
   /// numbers; one that was noted before is passed over.
   void add_token(const ObjectId& id, const TokenId& token, TimePoint expires);
@@ -63,8 +67,9 @@ class Holders {
 
   struct Holder {
     MemberId member;
-    std::uint64_t number = 0;
+    std::uint64_t number = 0;  ///< of the newest hold
     TimePoint since;
+    std::vector<std::uint64_t> others;  ///< holds asked for at the same time, or before the last drop came
   };
   struct Token {
     TokenId id;
@@ -88,6 +93,7 @@ class Holders {
     ObjectId object;
   };
   bool forget_if_empty(std::unordered_map<ObjectId, Kept>::iterator at);
+  bool end(std::unordered_map<ObjectId, Kept>::iterator at, std::vector<Holder>::iterator holder);
 
   std::unordered_map<ObjectId, Kept> kept_;
   std::unordered_map<std::uint32_t, std::uint64_t> held_by_;      ///< objects, by member

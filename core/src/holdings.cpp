@@ -9,6 +9,7 @@
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
 #include "src/block.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -135,7 +136,8 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
   counts_.erases += 1;
   Erased erased;
   erased.awaiting_unpin = limbo_.size() > pinned_before;
-  if (record.named) erased.name = Key{record.name_high, record.name_low, Key::Kind::name};
+  if (record.named && !HOLDFAST_MUTATION(keep_name_after_erase))
+    erased.name = Key{record.name_high, record.name_low, Key::Kind::name};
   return erased;
 }
 
@@ -161,7 +163,7 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   count_in(record, false);
   const Block block = block_of(entry, record);
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
-  spoil_header(block.address);
+  if (!HOLDFAST_MUTATION(keep_header_on_free)) spoil_header(block.address);
   (void)free_or_await_unpin(block);
   return record;
 }
@@ -203,7 +205,7 @@ Block Holdings::block_of(const Entry& entry, const Record& record) const {
 }
 
 bool Holdings::free_unless_pinned(const Block& block) {
-  if (neighbours_.pinned({rank_, block.location})) return false;
+  if (!HOLDFAST_MUTATION(skip_ledger_scan) && neighbours_.pinned({rank_, block.location})) return false;
   memory_->free(block);
   admission_.notify();
   return true;
@@ -233,6 +235,10 @@ Result<std::optional<Notice>> Holdings::publish(const Key& name, const Entry& en
   auto slot = insert(name, entry);
   if (!slot) {
     if (slot.error().code != Code::exists) return tl::unexpected(std::move(slot).error());
+    if (HOLDFAST_MUTATION(name_overwrites)) {
+      catalogue_.remove(name);
+      return std::optional<Notice>(catalogue_.insert(name, entry) ? take_waiters(name, entry) : std::nullopt);
+    }
     const Entry there = catalogue_.read(*catalogue_.slot_of(name));
     return fail(Code::exists, "Store::put",
                 fmt::format("the name is taken by object {} of rank {}; erase it first, or choose another",
@@ -272,7 +278,7 @@ Status Holdings::add_waiter(const Key& key, const Waiter& waiter) {
 }
 
 std::optional<Notice> Holdings::take_waiters(const Key& key, Result<Entry> outcome) {
-  if (waiting_.empty()) return std::nullopt;
+  if (waiting_.empty() || HOLDFAST_MUTATION(forget_waiter)) return std::nullopt;
   auto found = waiting_.extract(key);
   if (found.empty()) return std::nullopt;
   counts_.waiters -= found.mapped().size();

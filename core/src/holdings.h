@@ -126,6 +126,8 @@ class Holdings {
   /// What a member reports: first its tokens, then its drops.
   void add_token(const ObjectId& id, const TokenId& token);
   void drop(const ObjectId& id, MemberId member, std::uint64_t number);
+  /// Takes back one hold, of which the member did not hear that it was granted.
+  void undo_hold(const ObjectId& id, MemberId member, std::uint64_t number);
 
   /// Drops all that the member holds.
   void member_lost(MemberId member);

@@ -7,6 +7,7 @@
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
 #include "src/holdings.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -218,7 +219,13 @@ void Holdings::drop(const ObjectId& id, MemberId member, std::uint64_t number) {
   if (holders_.drop(id, member, number)) settle(id);
 }
 
+void Holdings::undo_hold(const ObjectId& id, MemberId member, std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  if (holders_.undo(id, member, number)) settle(id);
+}
+
 void Holdings::member_lost(MemberId member) {
+  if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return;
   const std::lock_guard lock(mutex_);
   for (const ObjectId& id : holders_.member_lost(member)) settle(id);
 }

@@ -17,6 +17,7 @@
 #include "src/block.h"
 #include "src/job.h"
 #include "src/lanes.h"
+#include "src/mutation.h"
 #include "src/protocols.h"
 #include "src/spiller.h"
 
@@ -116,7 +117,7 @@ struct DraftState {
     spoil_header(block.address);
   }
   ~DraftState() {
-    if (!sealed) memory->free(block);
+    if (!sealed && !HOLDFAST_MUTATION(leak_unsealed_draft)) memory->free(block);
   }
   DraftState(const DraftState&) = delete;
   DraftState& operator=(const DraftState&) = delete;

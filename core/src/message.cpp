@@ -109,7 +109,8 @@ HoldRequest get_hold(WireReader& in) {
 
 void put_report(WireWriter& out, const ReferenceReport& report) {
   out.put(static_cast<std::uint32_t>(report.tokens.size()));
-  out.put(static_cast<std::uint32_t>(report.drops.size() + report.undone.size()));
+  out.put(static_cast<std::uint32_t>(report.drops.size()));
+  out.put(static_cast<std::uint32_t>(report.undone.size()));
   for (const ReferenceReport::Token& token : report.tokens) {
     put_id(out, token.id);
     out.put(token.number);
@@ -122,16 +123,21 @@ void put_report(WireWriter& out, const ReferenceReport& report) {
 }
 
 ReferenceReport get_report(WireReader& in) {
-  const auto tokens = in.get<std::uint32_t>(), drops = in.get<std::uint32_t>();
+  const auto tokens = in.get<std::uint32_t>(), drops = in.get<std::uint32_t>(),
+             undone = in.get<std::uint32_t>();
   ReferenceReport report;
   for (std::uint32_t i = 0; i < tokens && in.ok(); ++i) {
     const ObjectId id = get_id(in);
     report.tokens.push_back({id, in.get<std::uint64_t>(), nullptr});
   }
-  for (std::uint32_t i = 0; i < drops && in.ok(); ++i) {
-    const ObjectId id = get_id(in);
-    report.drops.push_back({id, in.get<std::uint64_t>()});
-  }
+  const auto get_drops = [&in](std::vector<ReferenceReport::Drop>& into, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
+      const ObjectId id = get_id(in);
+      into.push_back({id, in.get<std::uint64_t>()});
+    }
+  };
+  get_drops(report.drops, drops);
+  get_drops(report.undone, undone);
   return report;
 }
 

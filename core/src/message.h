@@ -25,8 +25,7 @@ enum class MessageType : std::uint8_t {
   arrive = 9,  ///< barrier number. Rank 0: replies when all have arrived
   hold =
       10,  ///< object id, hold's number, token (number 0: none). Owner: counts the sender. not_found, expired
-  report =
-      11,  ///< number of tokens, of drops; tokens (id, number), drops (id, hold's number). Owner: notes all
+  report = 11,  ///< numbers of tokens, drops, undone; then these (id, number). Owner: notes all
   leave = 12,  ///< the sender closes: all it holds is dropped. No reply
   ping = 13,   ///< no reply: sending it shows whether the peer's endpoint is still there
   restore =

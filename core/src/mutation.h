@@ -5,33 +5,31 @@
 #ifdef HOLDFAST_MUTATIONS
 
 #include <cstdint>
-#include <string_view>
 
 namespace holdfast {
 
 enum class Mutation : std::uint8_t {
   none,
-  skip_ledger_scan,            ///< blocks are freed under the pins of others
-  keep_header_on_free,         ///< a freed block still describes itself
-  skip_identity_check,         ///< whatever lies at the remembered place is taken for the object
-  forget_guard_of_token,       ///< the maker does not keep an object until the owner has heard of its token
-  ignore_token_expiry,         ///< tokens keep objects for ever
-  apply_stale_drop,            ///< a drop ends a newer hold, too
-  lose_drops,                  ///< drops that were not heard are not told again
-  keep_holds_of_the_dead,      ///< a member's death drops nothing
-  accept_another_incarnation,  ///< messages that were meant for an earlier life are handled
+  skip_ledger_scan,        ///< blocks are freed under pins
+  keep_header_on_free,     ///< a freed block still describes itself
+  skip_identity_check,     ///< whatever lies at the remembered place, and is as long, is taken for the object
+  forget_guard_of_token,   ///< a token's maker keeps its object no longer than without the token
+  ignore_token_expiry,     ///< tokens keep objects for ever
+  apply_stale_drop,        ///< a drop ends newer holds, too
+  lose_drops,              ///< what an owner could not be told is not told again
+  keep_holds_of_the_dead,  ///< a member's death drops nothing
+  accept_another_incarnation,  ///< messages to and from other lives are handled
   keep_name_after_erase,       ///< erasing an object leaves its name
-  forget_waiter,               ///< who waits for a name is not told
-  no_second_look,              ///< a torn read is taken as it is
-  no_hold_before_redeem,       ///< redeem returns without the owner's word
+  forget_waiter,               ///< who waits is not told
+  no_second_look,              ///< the payload of a torn read is taken as it is
+  no_hold_before_redeem,       ///< redeem does not ask the owner
   ignore_deadline,             ///< a call without an answer waits for ever
   name_overwrites,             ///< a name that is taken is given to another object
   leak_unsealed_draft,         ///< the memory of a draft that was dropped does not come back
-  kCount
 };
 
-extern thread_local Mutation active_mutation;
-std::string_view to_string(Mutation mutation) noexcept;
+/// The mistake that is made at present.
+inline Mutation active_mutation = Mutation::none;
 
 }  // namespace holdfast
 

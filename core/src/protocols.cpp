@@ -7,6 +7,7 @@
 #include "holdfast/base/checksum.h"
 #include "src/block.h"
 #include "src/get_remote.h"
+#include "src/mutation.h"
 #include "src/pin_factory.h"
 
 namespace holdfast {
@@ -289,24 +290,22 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
                                                      TokenId token, Deadline deadline) {
   job.counters.add(Count::reference_messages);
   References& references = *job.references;
-  const HoldRequest request{id, references.new_hold(id), token};
+  const HoldRequest request{id, references.new_hold(), token};
+  if (HOLDFAST_MUTATION(no_hold_before_redeem)) co_return references.granted(id, owner, request.number);
   WireWriter body;
   put_hold(body, request);
   auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
   if (reply) co_return references.granted(id, owner, request.number);
-  const Code code = reply.error().code;
-  const bool unheard = code == Code::timed_out || code == Code::owner_lost;
-  if (unheard) {
-    // It may have been granted, or be so yet. This follows the request on the same way, so it cannot overtake
-    // it; what is reported besides comes through even if their connection breaks.
+  if (reply.error().code == Code::timed_out || reply.error().code == Code::owner_lost) {
+    // It may have been granted, or be so yet. This follows the request on the same way, so it cannot be
+    // overtaken by it; what is reported besides comes through even if their connection breaks.
     ReferenceReport undo;
-    undo.drops.push_back({id, request.number});
+    undo.undone.push_back({id, request.number});
     WireWriter report;
     put_report(report, undo);
     channel.tell(job.peers->receiver(owner), MessageType::report, report.take());
+    references.not_answered(id, owner, request.number);
   }
-  using Answer = References::Answer;
-  references.not_granted(id, owner, request.number, unheard ? Answer::none : Answer::refused);
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
 }
 

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "src/mutation.h"
+
 namespace holdfast {
 
 Reference::~Reference() { table_->dropped(*this); }
@@ -52,38 +54,13 @@ std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owne
   borrowed.number = std::max(borrowed.number, number);
   borrowed.reporting = false;
   borrowed.owner = owner;
-  answered(id, owner);
   return std::make_shared<Reference>(shared_from_this(), id, owner);
 }
 
-std::uint64_t References::new_hold(const ObjectId& id) {
+void References::not_answered(const ObjectId& id, MemberId owner, std::uint64_t number) {
   const std::lock_guard lock(mutex_);
-  ++asked_[id].under_way;
-  return next_hold_++;
-}
-
-void References::not_granted(const ObjectId& id, MemberId owner, std::uint64_t number, Answer answer) {
-  const std::lock_guard lock(mutex_);
-  if (answer == Answer::none) {
-    Asked& asked = asked_[id];
-    asked.unanswered = std::max(asked.unanswered, number);
-  }
-  answered(id, owner);
-}
-
-void References::answered(const ObjectId& id, MemberId owner) {
-  const auto at = asked_.find(id);
-  if (--at->second.under_way > 0) return;
-  const std::uint64_t unanswered = at->second.unanswered;
-  asked_.erase(at);
-  if (unanswered == 0 || closed_) return;
-  const auto borrowed = borrowed_.find(id);
-  if (borrowed != borrowed_.end() && !borrowed->second.reporting) {
-    // Held, by another one: its drop ends this one, too.
-    borrowed->second.number = std::max(borrowed->second.number, unanswered);
-    return;
-  }
-  pending_[owner].undone.push_back({id, unanswered});
+  if (closed_) return;
+  pending_[owner].undone.push_back({id, number});
   something_to_report();
 }
 
@@ -92,6 +69,7 @@ TokenId References::make_token(std::shared_ptr<Reference> reference) {
   Pending& pending = pending_[reference->owner()];
   const std::uint64_t number = ++pending.last_token;
   const ObjectId id = reference->id();
+  if (HOLDFAST_MUTATION(forget_guard_of_token)) reference.reset();
   pending.tokens.push_back({id, number, std::move(reference)});
   something_to_report();
   return {self_, number};

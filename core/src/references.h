@@ -62,7 +62,7 @@ struct ReferenceReport {
   MemberId owner;
   std::vector<Token> tokens;
   std::vector<Drop> drops;
-  std::vector<Drop> undone;  ///< told as drops: of holds that may have been granted without our hearing of it
+  std::vector<Drop> undone;  ///< each one hold, that may have been granted without our hearing of it
 };
 
 /// Lives as long as the member or any handle. Any thread.
@@ -87,15 +87,12 @@ class References : public std::enable_shared_from_this<References> {
 
   /// A handle for another member's object that this process holds already; nullptr where it does not.
   std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner);
-  /// A number for a new hold, to ask the owner for. granted() or not_granted() follows.
-  std::uint64_t new_hold(const ObjectId& id);
+  /// A number for a new hold, to ask the owner for.
+  std::uint64_t new_hold() noexcept { return next_hold_.fetch_add(1, std::memory_order_relaxed); }
   /// The owner has granted it.
   std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number);
-  enum class Answer : std::uint8_t {
-    refused,
-    none,  ///< the owner may have granted it: it is told that the hold has ended
-  };
-  void not_granted(const ObjectId& id, MemberId owner, std::uint64_t number, Answer answer);
+  /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
+  void not_answered(const ObjectId& id, MemberId owner, std::uint64_t number);
 
   /// A token that the owner, another member, will be told of.
   TokenId make_token(std::shared_ptr<Reference> reference);
@@ -127,12 +124,6 @@ class References : public std::enable_shared_from_this<References> {
     bool reporting = false;    ///< its drop is under way
     MemberId owner;
   };
-  /// Holds that are being asked for. Drops end all holds with smaller numbers, so what is to be undone waits
-  /// until none is under way.
-  struct Asked {
-    std::uint32_t under_way = 0;
-    std::uint64_t unanswered = 0;  ///< the highest number that got no answer; 0: none
-  };
   struct Pending {
     std::vector<ReferenceReport::Token> tokens;
     std::vector<ObjectId> dropped;  ///< perhaps held again since
@@ -141,22 +132,19 @@ class References : public std::enable_shared_from_this<References> {
     bool under_way = false;
   };
   void dropped(const Reference& reference) noexcept;
-  // With the lock.
-  void something_to_report();
-  void answered(const ObjectId& id, MemberId owner);
+  void something_to_report();  // with the lock
 
   const MemberId self_;
+  std::atomic<std::uint64_t> next_hold_{1};
   std::atomic<bool> own_dropped_some_{false};
 
   mutable std::mutex mutex_;
-  std::uint64_t next_hold_ = 1;
   std::weak_ptr<Member> member_;
   std::function<void()> wake_;
   bool woken_ = false;
   bool closed_ = false;
   std::vector<ObjectId> own_dropped_;
   std::unordered_map<ObjectId, Borrowed> borrowed_;
-  std::unordered_map<ObjectId, Asked> asked_;
   std::map<MemberId, Pending> pending_;
 };
 

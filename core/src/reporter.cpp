@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "src/mutation.h"
+
 namespace holdfast {
 namespace {
 
@@ -96,7 +98,7 @@ Task<References::Outcome> Reporter::send_report(MemberId owner, std::vector<std:
                                         Deadline::after(job_.clock, kReportTimeout));
     if (reply) co_return References::Outcome::heard;
     if (reply.error().code != Code::owner_lost) co_return References::Outcome::unheard;
-    if (channel_.is_replaced(receiver)) co_return References::Outcome::lost;
+    if (channel_.is_replaced(receiver) || HOLDFAST_MUTATION(lose_drops)) co_return References::Outcome::lost;
     co_await channel_.sleep(job_.clock.now() + pause);
     if (channel_.closing()) co_return References::Outcome::unheard;
     pause = std::min(2 * pause, kLongestPause);

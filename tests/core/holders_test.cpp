@@ -48,6 +48,28 @@ TEST(HoldersTest, HoldsThatComeInTheWrongOrderCountAsTheNewest) {
   EXPECT_TRUE(holders.drop(kA, kReader, 8));
 }
 
+TEST(HoldersTest, AHoldThatIsTakenBackLeavesTheOthersOfItsMember) {
+  Holders holders;
+  holders.hold(kA, kReader, 5, at(0s));
+  holders.hold(kA, kReader, 6, at(0s));
+  EXPECT_FALSE(holders.undo(kA, kReader, 6)) << "the fifth was granted";
+  EXPECT_FALSE(holders.undo(kA, kReader, 6)) << "told twice";
+  EXPECT_TRUE(holders.keeps(kA));
+  EXPECT_TRUE(holders.drop(kA, kReader, 5));
+
+  holders.hold(kA, kReader, 8, at(0s));
+  holders.hold(kA, kReader, 7, at(0s));
+  EXPECT_FALSE(holders.undo(kA, kReader, 7));
+  EXPECT_FALSE(holders.undo(kA, kReader, 7));
+  EXPECT_TRUE(holders.undo(kA, kReader, 8)) << "the last one";
+  EXPECT_FALSE(holders.keeps(kA));
+  EXPECT_FALSE(holders.undo(kB, kReader, 1)) << "another object";
+
+  holders.hold(kA, kReader, 9, at(0s));
+  holders.hold(kA, kReader, 10, at(0s));
+  EXPECT_TRUE(holders.drop(kA, kReader, 10)) << "a drop ends all before it";
+}
+
 TEST(HoldersTest, ATokenKeepsTheObjectWhenItsMakerHasLetGo) {
   Holders holders;
   holders.hold(kA, kMaker, 1, at(0s));

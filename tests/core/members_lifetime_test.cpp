@@ -186,6 +186,7 @@ const Scenario kChurn("lifetime_churn", [](Line&) {
   Store store = join();
   const std::uint32_t next = (store.rank() + 1) % store.size();
   constexpr std::uint64_t kRounds = 60;
+  ASSERT_TRUE(good(store.barrier(kLong)));  // tokens live for a second: not while the others still start
   for (std::uint64_t round = 0; round < kRounds; ++round) {
     const std::uint64_t seed = round * 100 + store.rank();
     const Name to("churn/" + std::to_string(round) + "/" + std::to_string(next));

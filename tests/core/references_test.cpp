@@ -17,7 +17,7 @@ class ReferencesTest : public ::testing::Test {
     table->set_wake([this] { ++woken; });
   }
   std::shared_ptr<Reference> hold(const ObjectId& id, MemberId owner = kOwner) {
-    return table->granted(id, owner, table->new_hold(id));
+    return table->granted(id, owner, table->new_hold());
   }
   /// The only report there is, which names one drop.
   ReferenceReport one_drop(const ObjectId& id) {
@@ -64,7 +64,7 @@ TEST_F(ReferencesTest, ADropUnderWayCannotBeTakenBackAndANewHoldOutlivesIt) {
   hold(kA).reset();
   ReferenceReport report = one_drop(kA);
   EXPECT_FALSE(table->share(kA, kOwner)) << "the owner may have heard";
-  const std::uint64_t number = table->new_hold(kA);
+  const std::uint64_t number = table->new_hold();
   auto again = table->granted(kA, kOwner, number);
   table->reported(std::move(report), Outcome::heard);
   EXPECT_TRUE(table->share(kA, kOwner)) << "the new hold counts";
@@ -79,6 +79,22 @@ TEST_F(ReferencesTest, WhatWasNotHeardIsReportedAgainAndWhatIsLostIsNot) {
   EXPECT_EQ(woken, 2);
   report = one_drop(kA);
   table->reported(std::move(report), Outcome::lost);
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+}
+
+TEST_F(ReferencesTest, AHoldWithoutAnAnswerIsTakenBackUntilTheOwnerHasHeard) {
+  const std::uint64_t number = table->new_hold();
+  const auto other = hold(kA);
+  table->not_answered(kA, kOwner, number);
+  EXPECT_EQ(woken, 1);
+  for (const Outcome outcome : {Outcome::unheard, Outcome::heard}) {
+    auto reports = table->take_reports(kMany);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_TRUE(reports[0].drops.empty()) << "the object is held";
+    ASSERT_EQ(reports[0].undone.size(), 1U);
+    EXPECT_EQ(reports[0].undone[0].number, number);
+    table->reported(std::move(reports[0]), outcome);
+  }
   EXPECT_TRUE(table->take_reports(kMany).empty());
 }
 

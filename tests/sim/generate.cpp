@@ -55,9 +55,16 @@ class Generator {
         return 8 + random_.below(3'000);
     }
   }
-  void add(std::uint32_t who, Act act, std::uint32_t what, std::uint32_t other = 0,
-           std::uint64_t amount = 0) {
-    out_.steps.push_back({now_, who, act, what, other, amount});
+  struct Draw {
+    std::uint32_t who = 0;
+    Act act = Act::put;
+    std::uint32_t what = 0;
+    std::uint32_t other = 0;
+    std::uint64_t amount = 0;
+  };
+  /// In braces, so that what is drawn in the call is drawn in the order in which it stands there.
+  void add(const Draw& step) {
+    out_.steps.push_back({now_, step.who, step.act, step.what, step.other, step.amount});
   }
 
   void shape() {
@@ -71,7 +78,7 @@ class Generator {
     out_.eager = random_.one_in(2);
     out_.s3_fifo = random_.one_in(2);
     out_.piece_bytes = pick<std::uint32_t>({64, 256, 4096});
-    out_.jitter_us = pick<std::uint32_t>({0, 3, 50});
+    out_.jitter_us = pick<std::uint32_t>({0, 3, 50, 3'000});
     out_.detection_ms = pick<std::uint32_t>({20, 500, 4000});
     out_.token_ms = pick<std::uint32_t>({20, 300, 2000});
     out_.arena_kib = pick<std::uint32_t>({192, 256, 512});
@@ -79,20 +86,24 @@ class Generator {
 
   void work() {
     if (objects_ == 0 || random_.one_in(5)) return make_object();
-    switch (random_.below(16)) {
+    switch (random_.below(18)) {
+      case 16:
+        return hold_and_drop();
+      case 17:
+        return write_over();
       case 0:
-        return add(member(), Act::get_name, 0, name(), random_.below(2));
+        return add({member(), Act::get_name, 0, name(), random_.below(2)});
       case 1:
-        return add(member(), Act::lookup, object(), name(), random_.below(2));
+        return add({member(), Act::lookup, object(), name(), random_.below(2)});
       case 2:
-        return add(member(), Act::pin, object(), 0, random_.below(30'000));
+        return add({member(), Act::pin, object(), 0, random_.below(30'000)});
       case 3:
-        return add(member(), Act::get_range, object(), 0, random_.next());
+        return add({member(), Act::get_range, object(), 0, random_.next()});
       case 4:
-        return add(member(), pick({Act::get_into, Act::wait, Act::get_many}), object());
+        return add({member(), pick({Act::get_into, Act::wait, Act::get_many}), object()});
       case 5:
-        return random_.one_in(3) ? add(member(), Act::erase, object())
-                                 : add(member(), Act::erase_name, 0, name());
+        return random_.one_in(3) ? add({member(), Act::erase, object()})
+                                 : add({member(), Act::erase_name, 0, name()});
       case 6:
       case 7:
       case 8:
@@ -101,11 +112,45 @@ class Generator {
       case 10:
       case 11:
         // By many: who has a handle cannot be known here.
-        for (std::uint32_t i = 0; i < 3; ++i) add(member(), Act::drop, object());
+        for (std::uint32_t i = 0; i < 3; ++i) add({member(), Act::drop, object()});
         return;
       default:
-        for (std::uint32_t i = 0; i < 2; ++i) add(member(), Act::get, object());
+        for (std::uint32_t i = 0; i < 2; ++i) add({member(), Act::get, object()});
     }
+  }
+
+  /// A member gets an object again and again, about when it has let go of it: drops and holds meet on the
+  /// way.
+  void hold_and_drop() {
+    const std::uint32_t owner = member(), holder = member(), what = ++objects_;
+    const std::uint64_t now = now_;
+    add({owner, Act::put, what, 0, size()});
+    for (int i = 0; i < 6; ++i) {
+      add({owner, Act::pass, what, holder, random_.below(2)});
+      now_ += random_.below(9'000);
+      add({holder, Act::drop, what});
+      if (random_.one_in(4)) add({holder, Act::get, what});
+    }
+    now_ = now;
+  }
+
+  /// Large objects are erased while others read them, and new ones take their place.
+  void write_over() {
+    const std::uint32_t owner = member(), reader = member();
+    const std::uint64_t now = now_, bytes = 40'000 + random_.below(30'000);
+    std::uint32_t what = ++objects_;
+    add({owner, Act::put, what, 0, bytes});
+    for (int i = 0; i < 3; ++i) {
+      now_ = now + static_cast<std::uint64_t>(i) * 20'000;
+      add({owner, Act::pass, what, reader});
+      now_ += 12'000;
+      add({reader, Act::get, what});
+      add({reader, Act::get_into, what});
+      now_ += random_.below(200);
+      add({owner, Act::erase, what});
+      add({owner, Act::put, what = ++objects_, 0, bytes});
+    }
+    now_ = now;
   }
 
   void make_object() {
@@ -113,20 +158,20 @@ class Generator {
     const std::uint32_t named = random_.one_in(3) ? name() : 0;
     const std::uint64_t bytes = size();
     if (random_.one_in(4)) {
-      add(who, Act::draft, what, 0, bytes);
+      add({who, Act::draft, what, 0, bytes});
       const std::uint64_t now = now_;
       if (random_.one_in(2)) pass_from(who, what);
       now_ = now + random_.below(20'000);
-      add(who, random_.one_in(5) ? Act::abandon : Act::seal, what, named);
+      add({who, random_.one_in(5) ? Act::abandon : Act::seal, what, named});
       now_ = now;
     } else {
-      add(who, Act::put, what, named, bytes);
+      add({who, Act::put, what, named, bytes});
       if (random_.one_in(2)) pass_from(who, what);
     }
     if (random_.one_in(3)) {  // dropped by its maker, soon: others keep it, or nobody
       const std::uint64_t now = now_;
       now_ += random_.below(10'000);
-      add(who, Act::drop, what);
+      add({who, Act::drop, what});
       now_ = now;
     }
   }
@@ -134,13 +179,13 @@ class Generator {
     const std::uint64_t to = 1 + random_.below(3);
     for (std::uint64_t i = 0; i < to; ++i) {
       const std::uint32_t whom = member();
-      add(who, Act::pass, what, whom, random_.below(4));
+      add({who, Act::pass, what, whom, random_.below(4)});
     }
   }
   void pass_on(std::uint32_t what) {
     for (std::uint32_t i = 0; i < 3; ++i) {
       const std::uint32_t who = member(), whom = member();
-      add(who, Act::pass, what, whom, random_.below(3));
+      add({who, Act::pass, what, whom, random_.below(3)});
     }
   }
 
@@ -151,32 +196,32 @@ class Generator {
     switch (random_.below(8)) {
       case 0:
         if (!deaths) break;
-        add(who, Act::crash, 0);
+        add({who, Act::crash, 0});
         now_ += random_.below(2'000'000);
-        if (random_.one_in(2)) add(who, Act::restart, 0);
+        if (random_.one_in(2)) add({who, Act::restart, 0});
         break;
       case 1:
-        if (deaths) add(who, Act::leave, 0);
+        if (deaths) add({who, Act::leave, 0});
         break;
       case 2:
-        add(who, Act::stop, 0);
+        add({who, Act::stop, 0});
         now_ += random_.below(pick<std::uint64_t>({1'000, 3'000'000}));
-        add(who, Act::resume, 0);
+        add({who, Act::resume, 0});
         break;
       case 3:
-        add(who, Act::slow, 0, 0, 2 + random_.below(20));
+        add({who, Act::slow, 0, 0, 2 + random_.below(20)});
         now_ += random_.below(100'000);
-        add(who, Act::slow, 0, 0, 1);
+        add({who, Act::slow, 0, 0, 1});
         break;
       case 4:
       case 5:
         if (!network) break;
-        add(who, Act::cut, 0, other, random_.below(2));
+        add({who, Act::cut, 0, other, random_.below(2)});
         now_ += random_.below(pick<std::uint64_t>({10'000, 500'000, 8'000'000}));
-        add(who, Act::heal, 0);
+        add({who, Act::heal, 0});
         break;
       default:
-        if (network) add(who, Act::break_link, 0, other);
+        if (network) add({who, Act::break_link, 0, other});
     }
     now_ = now;
   }

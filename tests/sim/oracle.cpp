@@ -102,9 +102,20 @@ bool Oracle::were_silent(MemberId one, MemberId other) const {
   });
 }
 
+/// There and back, over several hops, with a connection to be made first.
+Duration Oracle::longest_trip() const {
+  return kNoticing + 30 * std::chrono::microseconds(scenario_.jitter_us);
+}
+
+/// Its time was too short for the way.
+bool Oracle::was_hurried(const Operation& operation) const {
+  return scenario_.jitter_us > 100 && operation.deadline.time() - operation.start < longest_trip();
+}
+
 /// Until so late that the news could not come in time.
 bool Oracle::was_pending(const Operation& operation, const Object& object) const {
-  return object.state == State::drafting || object.sealed_from + kNoticing > operation.deadline.time();
+  return operation.shares_deadline || object.state == State::drafting ||
+         object.decided_from + longest_trip() > operation.deadline.time();
 }
 
 bool Oracle::may_be_gone(const Object& object, MemberId holder) const {
@@ -126,6 +137,10 @@ void Oracle::ended(const Operation& operation) {
                          operation.what, (now() - latest).count() / 1000));
 }
 
+void Oracle::never_ended(const Operation& operation) {
+  complain(fmt::format("rank {}: {}: never ended", operation.member.value, operation.what));
+}
+
 void Oracle::judge(const Operation& operation, const Object& object, const Error& error) {
   const bool concerned = is_troubled(operation.member) || is_troubled(object.owner);
   const auto allowed = [&] {
@@ -133,7 +148,7 @@ void Oracle::judge(const Operation& operation, const Object& object, const Error
       case Code::not_found:
         return may_be_gone(object, operation.member);
       case Code::timed_out:
-        return was_pending(operation, object) || concerned;
+        return was_pending(operation, object) || was_hurried(operation) || concerned;
       case Code::owner_lost:
         return concerned;
       case Code::full:
@@ -205,7 +220,7 @@ void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool wa
       case Code::not_found:
         return there == nullptr || concerned;
       case Code::timed_out:
-        return (waited && there == nullptr) || concerned;
+        return (waited && there == nullptr) || was_hurried(operation) || concerned;
       case Code::owner_lost:
         return concerned;
       case Code::full:
@@ -264,6 +279,7 @@ void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint3
       case Code::exists:
         return name != 0 && names_[name].size() > 1;
       case Code::timed_out:
+        return name != 0 && (concerned || was_hurried(operation));
       case Code::owner_lost:
         return name != 0 && concerned;
       case Code::not_found:
@@ -296,7 +312,7 @@ void Oracle::erased(const Operation& operation, const Status& status) {
   if (status || status.error().code == Code::not_found) return;
   const Code code = status.error().code;
   const bool typed = code == Code::timed_out || code == Code::owner_lost || code == Code::denied;
-  if (!typed || troubled_.empty()) complain(operation, status.error());
+  if (!typed || (troubled_.empty() && !was_hurried(operation))) complain(operation, status.error());
 }
 
 void Oracle::check_kept(MemberId holder, std::uint32_t object) {
@@ -309,14 +325,18 @@ void Oracle::check_kept(MemberId holder, std::uint32_t object) {
                          holder.value));
 }
 
-/// A name goes with its home, and nobody can take it away from its object any more: known, and not mended
-/// yet.
+/// A name goes with its home; and it is erased alone where its object's owner seems to be dead and is not.
+/// Nobody can take it away from its object any more: known, and not mended yet.
 bool Oracle::kept_by_lost_name(MemberId owner) const {
+  const bool was_silent = std::ranges::any_of(
+      silences_, [owner](const Silence& silence) { return silence.one == owner || silence.other == owner; });
   return std::ranges::any_of(names_, [&](const auto& named) {
     const MemberId home = home_of(named.first);
-    return (cluster_.life(home) == nullptr || cluster_.lives(home) > 1) &&
-           std::ranges::any_of(named.second,
-                               [&](const Naming& each) { return objects_.at(each.object).owner == owner; });
+    const bool home_lost = cluster_.life(home) == nullptr || cluster_.lives(home) > 1;
+    return std::ranges::any_of(named.second, [&](const Naming& each) {
+      const Object& object = objects_.at(each.object);
+      return object.owner == owner && (home_lost || (was_silent && object.erase_tried));
+    });
   });
 }
 

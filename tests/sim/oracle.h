@@ -27,7 +27,7 @@ class Oracle {
     std::uint64_t bytes = 0;
     State state = State::drafting;
     bool erase_tried = false;
-    TimePoint sealed_from;  ///< when its seal was begun
+    TimePoint decided_from;  ///< when its seal was begun, or it was abandoned
   };
   struct Naming {
     std::uint32_t object = 0;
@@ -42,6 +42,7 @@ class Oracle {
     std::uint32_t life = 0;
     TimePoint start;
     Deadline deadline = Deadline::never();
+    bool shares_deadline = false;  ///< with others, one after the other: those before may use it up
   };
   struct Token {
     std::uint32_t object = 0;
@@ -70,6 +71,7 @@ class Oracle {
   // --- what comes of it
 
   void ended(const Operation& operation);
+  void never_ended(const Operation& operation);
   void got(const Operation& operation, std::uint32_t object, const Result<Pin>& pin,
            const std::optional<ByteRange>& range);
   void copied(const Operation& operation, std::uint32_t object, const Result<std::uint64_t>& bytes,
@@ -102,6 +104,8 @@ class Oracle {
     return cluster_.lives(one) > 1 || cluster_.lives(other) > 1;
   }
   bool were_silent(MemberId one, MemberId other) const;
+  Duration longest_trip() const;
+  bool was_hurried(const Operation& operation) const;
   bool was_pending(const Operation& operation, const Object& object) const;
   bool may_be_gone(const Object& object, MemberId holder) const;
   void complain(const Operation& operation, const Error& error);

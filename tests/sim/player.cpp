@@ -50,6 +50,13 @@ class Player {
         random_(cluster_->timeline().random(kChoices)),
         hands_(scenario.members) {}
 
+  ~Player() {
+    // Operations that never end do here, while everything they tell is still there.
+    for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) fault({0, rank, Act::crash});
+  }
+  Player(const Player&) = delete;
+  Player& operator=(const Player&) = delete;
+
   Played play() {
     const TimePoint begin = timeline().now();
     for (const Step& step : scenario_.steps) {
@@ -91,8 +98,12 @@ class Player {
   Operation begin(MemberId member, Act act, std::uint32_t object, std::uint32_t name, Duration timeout) {
     std::string what = fmt::format("{} of object {}", to_string(act), object);
     if (name != 0) what += fmt::format(" under name {}", name);
-    return {std::move(what), member, cluster_->lives(member), timeline().now(),
-            Deadline::after(timeline().clock(), timeout)};
+    return {std::move(what),
+            member,
+            cluster_->lives(member),
+            timeline().now(),
+            Deadline::after(timeline().clock(), timeout),
+            false};
   }
   /// True if it counts: the life that has started it is still there.
   bool end(const Operation& operation, Act act, std::optional<Code> code) {
@@ -113,7 +124,10 @@ class Player {
   /// Starts it; `then(result)` is called if its life is still there when it ends.
   template <class T, class Then>
   void run(Act act, const Operation& operation, Task<T> task, Then then) {
-    spawn(std::move(task), [this, act, operation, then = std::move(then)](T result) mutable {
+    const std::uint64_t number = next_operation_++;
+    under_way_.emplace(number, operation);
+    spawn(std::move(task), [this, act, operation, number, then = std::move(then)](T result) mutable {
+      under_way_.erase(number);
       if (end(operation, act, code_of(result))) then(operation, result);
     });
     nudge(operation.member);
@@ -157,6 +171,8 @@ class Player {
   Random random_;
   std::vector<Hands> hands_;
   std::uint64_t next_pin_ = 0;
+  std::uint64_t next_operation_ = 0;
+  std::map<std::uint64_t, Operation> under_way_;
   Played played_;
 };
 
@@ -215,12 +231,12 @@ void Player::seal(const Step& step) {
   auto draft = std::move(found->second);
   drafts.erase(found);
   Oracle::Object& object = *oracle_.find(step.object);
+  object.decided_from = timeline().now();
   if (step.act == Act::abandon) {
     object.state = Oracle::State::failed;
     return app(member).abandon(std::move(draft));
   }
   object.state = Oracle::State::sealing;
-  object.sealed_from = timeline().now();
   const std::uint32_t name = step.other;
   const Duration time = timeout();
   const Operation operation = begin(member, step.act, step.object, name, time);
@@ -237,7 +253,8 @@ void Player::act_by_handle(const Step& step) {
   const auto by = bearer(step);
   if (!by) return;
   const MemberId member = by->member;
-  const Entry entry = by->handle->entry;
+  const Handle handle = *by->handle;  // kept until the operation has ended, as a caller does
+  const Entry entry = handle.entry;
   const Duration time = timeout();
   const Operation operation = begin(member, step.act, step.object, 0, time);
   const std::uint32_t object = step.object;
@@ -251,7 +268,7 @@ void Player::act_by_handle(const Step& step) {
     case Act::get:
     case Act::pin:
       return run(step.act, operation, app(member).get(entry, range, GetOptions::Missing::wait, time),
-                 [this, step, range](const Operation& ended, Result<Pin>& pin) {
+                 [this, step, range, handle](const Operation& ended, Result<Pin>& pin) {
                    oracle_.got(ended, step.object, pin, range);
                    if (!pin || step.act != Act::pin) return;
                    // Looked at again when it goes: it must stay as it is.
@@ -266,7 +283,7 @@ void Player::act_by_handle(const Step& step) {
     case Act::get_into: {
       auto into = std::make_shared<std::vector<std::byte>>(entry.layout.size);
       return run(step.act, operation, app(member).get_into(entry, *into, time),
-                 [this, object, into](const Operation& ended, const Result<std::uint64_t>& bytes) {
+                 [this, object, into, handle](const Operation& ended, const Result<std::uint64_t>& bytes) {
                    oracle_.copied(ended, object, bytes, *into);
                  });
     }
@@ -274,11 +291,11 @@ void Player::act_by_handle(const Step& step) {
       return get_many(member, entry);
     case Act::wait:
       return run(step.act, operation, app(member).wait(entry, time),
-                 [this, object](const Operation& ended, const Result<Entry>& found) {
+                 [this, object, handle](const Operation& ended, const Result<Entry>& found) {
                    oracle_.waited(ended, object, found);
                  });
     case Act::pass:
-      return pass(member, *by->handle, object, {step.other % cluster_->size()}, step.amount);
+      return pass(member, handle, object, {step.other % cluster_->size()}, step.amount);
     case Act::drop:
       hands_[member.value].held.erase(object);
       return;
@@ -294,15 +311,18 @@ void Player::act_by_handle(const Step& step) {
 void Player::get_many(MemberId member, const Entry& like) {
   std::vector<Entry> entries;
   std::vector<std::uint32_t> objects;
+  std::vector<Handle> handles;
   for (const auto& [object, handle] : hands_[member.value].held) {
     if (handle.entry.owner != like.owner) continue;
     entries.push_back(handle.entry);
     objects.push_back(object);
+    handles.push_back(handle);
   }
   const Duration time = timeout();
-  const Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
+  Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
+  operation.shares_deadline = true;
   spawn(app(member).get_many(std::move(entries), time),
-        [this, operation, objects](const std::vector<Result<Pin>>& pins) {
+        [this, operation, objects, handles](const std::vector<Result<Pin>>& pins) {
           for (std::size_t i = 0; i < pins.size(); ++i)
             if (end(operation, Act::get_many, code_of(pins[i])))
               oracle_.got(operation, objects[i], pins[i], {});
@@ -419,6 +439,7 @@ void Player::settle() {
   }
   timeline().run_for(kSettle);
   check_kept();
+  for (const auto& [number, operation] : under_way_) oracle_.never_ended(operation);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     for (auto& [object, draft] : hands_[rank].drafts)
       if (runs({rank})) app({rank}).abandon(std::move(draft));

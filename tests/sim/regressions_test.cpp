@@ -1,0 +1,74 @@
+// Scenarios that found something, as the shrinker printed them.
+#include <gtest/gtest.h>
+
+#include "tests/sim/player.h"
+
+namespace holdfast::sim::test {
+namespace {
+
+TEST(Regression, DropsAreToldAfterTheConnectionBroke) {
+  Scenario scenario;
+  scenario.seed = 118;
+  scenario.members = 7;
+  scenario.members_per_host = 1;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 20;
+  scenario.steps = {
+      {6940, 0, Act::put, 1, 0, 1357}, {6940, 0, Act::pass, 1, 3, 0},   {16437, 0, Act::drop, 1, 0, 0},
+      {875114, 3, Act::cut, 0, 0, 0},  {937301, 6, Act::drop, 1, 0, 0}, {1080315, 3, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+TEST(Regression, AHalfErasedNameKeepsNothing) {
+  Scenario scenario;
+  scenario.seed = 175;
+  scenario.members = 9;
+  scenario.members_per_host = 1;
+  scenario.detection_ms = 4000;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 512;
+  scenario.steps = {
+      {84041, 8, Act::put, 15, 8, 9000},
+      {88687, 2, Act::cut, 0, 8, 0},
+      {123947, 2, Act::erase_name, 0, 8, 0},
+      {5223197, 0, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+TEST(Regression, AHoldThatIsTakenBackLeavesAnother) {
+  Scenario scenario;
+  scenario.seed = 10126;
+  scenario.members = 2;
+  scenario.members_per_host = 1;
+  scenario.eager = true;
+  scenario.detection_ms = 4000;
+  scenario.token_ms = 300;
+  scenario.arena_kib = 512;
+  scenario.steps = {
+      {633, 1, Act::put, 1, 0, 2639},     {1849, 0, Act::erase, 1, 0, 0},
+      {2787, 1, Act::pass, 1, 0, 0},      {2787, 1, Act::pass, 1, 0, 0},
+      {3582, 1, Act::draft, 2, 0, 12520}, {3582, 1, Act::pass, 2, 0, 3},
+      {3582, 1, Act::pass, 2, 0, 1},      {3582, 1, Act::pass, 2, 1, 3},
+      {8598, 1, Act::draft, 3, 0, 1549},  {11500, 0, Act::put, 4, 0, 2047},
+      {11500, 0, Act::pass, 4, 0, 2},     {12831, 1, Act::erase_name, 0, 4, 0},
+      {13477, 1, Act::get, 4, 0, 0},      {16983, 0, Act::cut, 0, 1, 0},
+      {17498, 1, Act::seal, 3, 3, 0},     {19385, 1, Act::pin, 4, 0, 17832},
+      {23287, 1, Act::get, 1, 0, 0},      {50385, 0, Act::put, 8, 0, 1962},
+      {50385, 0, Act::pass, 8, 0, 0},     {50385, 0, Act::pass, 8, 1, 2},
+      {50385, 0, Act::pass, 8, 0, 2},     {64814, 0, Act::get, 2, 0, 0},
+      {345293, 0, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// A read that had come well was told when the channel closed; the protocol went on to an endpoint that was
+/// gone.
+TEST(Regression, AMemberEndsInTheMiddleOfEveryProtocol) {
+  const Scenario scenario = make_scenario(411);
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+}  // namespace
+}  // namespace holdfast::sim::test
