@@ -55,24 +55,22 @@ struct Large {
 Result<Case> bandwidth(const Large& large) {
   HOLDFAST_TRY(Remote* const at, remote());
   HOLDFAST_TRY(const ObjectRef ref, put_one(*at, large.bytes));
-  HOLDFAST_TRY(RawFabric::Stream stream, best_stream(*at->raw, {.bytes = large.bytes,
-                                                                .chunks = large.chunks,
-                                                                .depths = {1, 2, 4, 8},
-                                                                .rounds = 2 + large.repeats / 2}));
-  stream.rounds = large.repeats;
-  return Case{[=] { return at->raw->read_bandwidth(stream); },
-              [=]() -> Result<double> {
-                HOLDFAST_TRY(const double ns, time_gets(at->pair->store(), ref, large.repeats));
-                return static_cast<double>(large.bytes) / ns * 1e9;
-              }};
+  std::vector<Round> limits = raw_streams(
+      *at->raw,
+      {.bytes = large.bytes, .chunks = large.chunks, .depths = {1, 2, 3, 4, 8, 16}, .rounds = large.repeats});
+  Case made{.limit = limits.front(),
+            .subject = [=]() -> Result<double> {
+              HOLDFAST_TRY(const double ns, time_gets(at->pair->store(), ref, large.repeats));
+              return static_cast<double>(large.bytes) / ns * 1e9;
+            },
+            .other_limits = {}};
+  made.other_limits.assign(limits.begin() + 1, limits.end());
+  return made;
 }
 
 Result<Case> bandwidth_over_tcp(std::uint64_t bytes) {
   HOLDFAST_TRY(Remote* const at, remote());
-  HOLDFAST_TRY(const RawFabric::Stream best,
-               best_stream(*at->raw, {.bytes = bytes, .chunks = {1U << 20, 4U << 20}, .depths = {1, 2, 4}}));
-  RawFabric::Stream stream = best;
-  stream.rounds = 1;
+  const RawFabric::Stream stream = {.bytes = bytes, .chunk = 1U << 20, .depth = 4, .rounds = 1};
   return Case{[=] { return at->tcp->stream_bandwidth(bytes, 1); },
               [=] { return at->raw->read_bandwidth(stream); }};
 }
@@ -84,8 +82,8 @@ void add_cases() {
   const std::vector<Large> sizes = {
       {64U << 10, 0.85, 100, {16U << 10, 32U << 10, 64U << 10}},
       {1U << 20, 0.9, 20, {128U << 10, 256U << 10, 512U << 10, 1U << 20}},
-      {64U << 20, 0.9, 1, {256U << 10, 1U << 20, 4U << 20, 16U << 20}},
-      {kMostRemoteBytes, 0, 1, {1U << 20, 4U << 20, 16U << 20}},
+      {64U << 20, 0.9, 1, {256U << 10, 512U << 10, 1U << 20, 2U << 20, 4U << 20, 16U << 20}},
+      {kMostRemoteBytes, 0, 1, {512U << 10, 1U << 20, 2U << 20, 4U << 20, 16U << 20}},
   };
   for (const Large& large : sizes) {
     CaseOptions options{.name = "get_remote/" + std::to_string(large.bytes),

@@ -51,6 +51,9 @@ using Round = std::function<Result<double>()>;
 struct Case {
   Round limit;
   Round subject;
+  /// Other ways to come to the limit. All are measured in every round; the one with the best median is the
+  /// limit of that repetition, so none is held to what was the best at another time.
+  std::vector<Round> other_limits;
 };
 
 /// Registers a Google Benchmark named `name`. `prepare` is called when it is first run. A repetition takes

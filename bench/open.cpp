@@ -117,8 +117,9 @@ Result<Case> prepare(std::int64_t Times::*which) {
 
 void add_cases() {
   const Goal goal = Goal::ns_at_most(300e6);
-  add_case({.name = "open/from_start", .goal = goal, .rounds = 3},
-           [] { return prepare(&Times::from_start); });
+  // With the loading of the libraries, of which one sleeps for 0.2 s before main(): no goal, nothing here can
+  // mend it.
+  add_case({.name = "open/from_process_start", .rounds = 3}, [] { return prepare(&Times::from_start); });
   add_case({.name = "open/from_call", .goal = goal, .rounds = 3}, [] { return prepare(&Times::from_call); });
 }
 

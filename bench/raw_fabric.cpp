@@ -9,12 +9,14 @@
 #include <rdma/fi_rma.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -51,6 +53,36 @@ struct Card {
   std::uint64_t key = 0;
 };
 
+/// Pages of a memfd, as an arena's: what lies in a file is read and written at another speed than what does
+/// not.
+class SharedMemory {
+ public:
+  SharedMemory() = default;
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+  ~SharedMemory() {
+    if (bytes_ > 0) munmap(data_, bytes_);
+  }
+  /// Maps and touches it.
+  Status make(std::size_t bytes) {
+    const File file(memfd_create("holdfast-bench-raw", MFD_CLOEXEC));
+    if (!file || ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+      return fail_errno(errno, kOperation, "memfd_create");
+    void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    if (mapped == MAP_FAILED) return fail_errno(errno, kOperation, "mmap");
+    data_ = static_cast<std::byte*>(mapped);
+    bytes_ = bytes;
+    memset(data_, 1, bytes_);
+    return {};
+  }
+  std::byte* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
 /// Both sides have the same: a domain, an endpoint, a queue, and registered memory.
 struct Side {
   Info info;
@@ -59,7 +91,7 @@ struct Side {
   Handle<fid_cq> queue;
   Handle<fid_av> addresses;
   Handle<fid_ep> endpoint;
-  std::vector<std::byte> memory;
+  SharedMemory memory;
   Handle<fid_mr> region;
 
   Status open(const RawFabricOptions& options, std::uint64_t access, std::uint64_t key);
@@ -130,7 +162,7 @@ Status Side::open_endpoint() {
 }
 
 Status Side::open_memory(std::uint64_t bytes, std::uint64_t access, std::uint64_t key) {
-  memory.assign(bytes, std::byte{1});
+  HOLDFAST_DO(memory.make(bytes));
   fid_mr* new_region = nullptr;
   int rc = fi_mr_reg(domain.get(), memory.data(), bytes, access, 0, key, 0, &new_region, nullptr);
   if (rc != 0) return broken(rc, "fi_mr_reg");

@@ -78,18 +78,17 @@ Result<Remote*> remote() {
 
 void end_remote() { the_one().reset(); }
 
-Result<RawFabric::Stream> best_stream(RawFabric& raw, const StreamChoices& choices) {
-  RawFabric::Stream best;
-  double best_rate = 0;
+std::vector<Round> raw_streams(RawFabric& raw, const StreamChoices& choices) {
+  std::vector<Round> rounds;
+  const auto add = [&](std::size_t chunk, int depth) {
+    const RawFabric::Stream stream = {choices.bytes, chunk, depth, choices.rounds};
+    rounds.emplace_back([&raw, stream] { return raw.read_bandwidth(stream); });
+  };
+  add(choices.bytes, 1);
   for (const std::size_t chunk : choices.chunks)
-    for (const int depth : choices.depths) {
-      const RawFabric::Stream stream = {choices.bytes, chunk, depth, choices.rounds};
-      HOLDFAST_TRY(const double rate, raw.read_bandwidth(stream));
-      if (rate <= best_rate) continue;
-      best_rate = rate;
-      best = stream;
-    }
-  return best;
+    for (const int depth : choices.depths)
+      if (chunk < choices.bytes) add(chunk, depth);
+  return rounds;
 }
 
 }  // namespace holdfast::bench

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "bench/measure.h"
 #include "bench/peer.h"
 #include "bench/raw_fabric.h"
 #include "bench/raw_tcp.h"
@@ -25,13 +26,14 @@ inline constexpr std::uint64_t kMostRemoteBytes = 256ULL << 20;
 Result<Remote*> remote();
 void end_remote();
 
-/// Tries all combinations and returns the fastest, to be measured as the limit. Errors: as read_bandwidth.
+/// All combinations of chunk and depth, and one read of the whole: the best of them is the limit of a stream.
+/// `raw` outlives them.
 struct StreamChoices {
   std::size_t bytes = 0;
   std::vector<std::size_t> chunks;
   std::vector<int> depths;
-  int rounds = 3;
+  int rounds = 1;  ///< of RawFabric::Stream
 };
-Result<RawFabric::Stream> best_stream(RawFabric& raw, const StreamChoices& choices);
+std::vector<Round> raw_streams(RawFabric& raw, const StreamChoices& choices);
 
 }  // namespace holdfast::bench

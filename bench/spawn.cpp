@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 namespace holdfast::bench {
@@ -17,13 +20,32 @@ namespace {
 
 constexpr std::string_view kOperation = "bench::spawn_rank";
 
+constexpr std::string_view kPrefix = "holdfast-bench-";
+
+/// Removes the directories in `base` whose makers, named in them, were killed.
+void remove_left_over(const std::filesystem::path& base) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(base, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix)) continue;
+    pid_t maker = 0;
+    const auto number = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), maker);
+    if (number.ec != std::errc() || *number.ptr != '.') continue;
+    struct stat status {};
+    if (maker > 0 && ::kill(maker, 0) != 0 && errno == ESRCH && ::lstat(entry.path().c_str(), &status) == 0 &&
+        S_ISDIR(status.st_mode) && status.st_uid == ::geteuid())
+      std::filesystem::remove_all(entry.path(), ignored);
+  }
+}
+
 }  // namespace
 
 Result<RendezvousDirectory> RendezvousDirectory::create() {
   std::error_code error;
   auto base = std::filesystem::temp_directory_path(error);
   if (error) return fail(Code::system, kOperation, "no directory for temporary files; set TMPDIR to one");
-  std::string path = base / "holdfast-bench-XXXXXX";
+  remove_left_over(base);
+  std::string path = base / (std::string(kPrefix) + std::to_string(::getpid()) + ".XXXXXX");
   if (::mkdtemp(path.data()) == nullptr) return fail_errno(errno, kOperation, "mkdtemp " + path);
   return RendezvousDirectory(std::move(path));
 }

@@ -15,7 +15,7 @@ namespace holdfast::bench {
 /// A rendezvous directory of our own, removed with its content.
 class RendezvousDirectory {
  public:
-  /// Errors: system, denied.
+  /// Removes those that killed processes of this user left first. Errors: system, denied.
   static Result<RendezvousDirectory> create();
   RendezvousDirectory(RendezvousDirectory&& other) noexcept : path_(std::move(other.path_)) {
     other.path_.clear();

@@ -7,6 +7,7 @@
 #include "cli/doctor/doctor_command.h"
 #include "cli/help.h"
 #include "cli/topology/topology_command.h"
+#include "cli/why/why_command.h"
 #include "holdfast/version.h"
 
 namespace {
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
   add_topology_command(app, exit_code);
   add_doctor_command(app, exit_code);
   add_bench_command(app, exit_code);
+  add_why_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -32,7 +32,7 @@ install(FILES ${PROJECT_BINARY_DIR}/HoldfastConfig.cmake ${PROJECT_BINARY_DIR}/H
   DESTINATION ${package_dir})
 
 # pkg-config: who links the archive links what it uses, too; a shared library brings that along.
-set(needs "fmt, spdlog, hwloc, libfabric, pmix")
+set(needs "fmt, spdlog, hwloc, libfabric, liburing, pmix")
 get_target_property(library_type holdfast TYPE)
 if(library_type STREQUAL "SHARED_LIBRARY")
   set(pc_requires "")

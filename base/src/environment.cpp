@@ -36,6 +36,10 @@ constexpr std::array kVariables = {
     VariableInfo{Variable::eviction, "HOLDFAST_EVICTION", "which cached objects go first: lru or s3_fifo"},
     VariableInfo{Variable::token_lifetime, "HOLDFAST_TOKEN_LIFETIME",
                  "seconds that a token keeps its object until it is redeemed"},
+    VariableInfo{Variable::spill, "HOLDFAST_SPILL",
+                 "directories on local disks that cold objects are written to, separated by colons"},
+    VariableInfo{Variable::spill_above, "HOLDFAST_SPILL_ABOVE",
+                 "percent of the arena that kept objects may take before the coldest are written to disk"},
     VariableInfo{Variable::log, "HOLDFAST_LOG", "log level: debug, info, warning, error or off"},
     VariableInfo{Variable::launcher, "HOLDFAST_LAUNCHER",
                  "pmix, pmi1, rendezvous or alone instead of what is found"},
@@ -44,6 +48,8 @@ constexpr std::array kVariables = {
     VariableInfo{Variable::job, "HOLDFAST_JOB", "the job's name (set by holdfast-run)"},
     VariableInfo{Variable::rendezvous, "HOLDFAST_RENDEZVOUS",
                  "directory all ranks see, where they exchange addresses (set by holdfast-run)"},
+    VariableInfo{Variable::bench_spill, "HOLDFAST_BENCH_SPILL",
+                 "directory on a disk that `holdfast bench` spills to; the present one by default"},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

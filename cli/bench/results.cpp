@@ -11,6 +11,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::array<std::string_view, 4> kNonNumbers = {"-NaN", "NaN", "-Infinity", "Infinity"};
 constexpr std::array<std::string_view, 3> kGoals = {"goal_ns_at_most", "goal_ratio_at_most",
                                                     "goal_ratio_at_least"};
 
@@ -18,6 +19,35 @@ constexpr std::array<std::string_view, 3> kGoals = {"goal_ns_at_most", "goal_rat
 bool counts(const json& entry) {
   if (entry.value("error_occurred", false)) return true;
   return entry.value("run_type", "") != "aggregate" || entry.value("aggregate_name", "") == "median";
+}
+
+/// Google Benchmark writes NaN and Infinity as they are (the variation of what is always 0 is 0/0), which is
+/// not JSON: null in their place.
+std::string without_non_numbers(const std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  bool quoted = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '"') quoted = !quoted;
+    if (quoted && text[at] == '\\' && at + 1 < text.size()) out += text[at++];
+    const std::string_view rest = std::string_view(text).substr(at);
+    const auto* const word =
+        quoted ? kNonNumbers.end()
+               : std::ranges::find_if(kNonNumbers, [&](auto w) { return rest.starts_with(w); });
+    if (word == kNonNumbers.end()) {
+      out += text[at];
+      continue;
+    }
+    out += "null";
+    at += word->size() - 1;
+  }
+  return out;
+}
+
+/// 0 where there is no number.
+double number_in(const json& entry, std::string_view key) {
+  const auto found = entry.find(key);
+  return found != entry.end() && found->is_number() ? found->get<double>() : 0.0;
 }
 
 double nanoseconds_in(const std::string& unit) {
@@ -35,17 +65,17 @@ BenchResult read_entry(const json& entry) {
   }
   if (!entry.contains("measured")) {  // of another kind than bench/measure.h's
     result.unit = "ns";
-    result.measured = entry.value("real_time", 0.0) * nanoseconds_in(entry.value("time_unit", "ns"));
+    result.measured = number_in(entry, "real_time") * nanoseconds_in(entry.value("time_unit", "ns"));
     return result;
   }
   result.unit = entry.value("label", "");
-  result.measured = entry.value("measured", 0.0);
-  result.limit = entry.value("limit", 0.0);
-  result.ratio = entry.value("ratio", 0.0);
+  result.measured = number_in(entry, "measured");
+  result.limit = number_in(entry, "limit");
+  result.ratio = number_in(entry, "ratio");
   for (const std::string_view kind : kGoals) {
     if (!entry.contains(kind)) continue;
     result.goal_kind = kind;
-    result.goal = entry.value(result.goal_kind, 0.0);
+    result.goal = number_in(entry, result.goal_kind);
   }
   return result;
 }
@@ -94,7 +124,7 @@ std::string plain_name(const std::string& name) {
 }
 
 Result<std::vector<BenchResult>> parse_results(const std::string& text) {
-  const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json parsed = json::parse(without_non_numbers(text), nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object() || !parsed.contains("benchmarks") || !parsed["benchmarks"].is_array())
     return fail(Code::invalid, "holdfast bench", "not the JSON output of a benchmark program");
   std::vector<BenchResult> results;

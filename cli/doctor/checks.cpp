@@ -199,7 +199,7 @@ Finding check_shm(const Machine& machine) {
 Finding check_io_uring(const Machine& machine) {
   if (machine.io_uring_error == 0) return {"io_uring", Health::ok, "permitted", ""};
   return {"io_uring", Health::warning,
-          fmt::format("refused: {}; nothing needs it yet, spilling to disk will",
+          fmt::format("refused: {}; spilling to disk works without it, but slower",
                       text_of(machine.io_uring_error)),
           "sysctl kernel.io_uring_disabled=0    # as root; or allow it in the container's seccomp profile"};
 }

@@ -27,22 +27,32 @@ std::vector<std::string> rank_environment(const Options& options, const Job& job
   };
 }
 
-/// $1: where to go; the rest: the program. Descriptor 3 is the agent's input. The program gets a session, and
-/// so a process group, of its own; a job of a shell without job control leads no group, so setsid does not
-/// fork and $! is the group.
-constexpr std::string_view kKeeper = R"(cd "$1" || exit 126
-shift
+/// $1: where to go; $2 and $3: the job and the rank; $4: the rendezvous directory; $5 and $6: who binds the
+/// program to a node (may be missing, or be of another machine), and its index on this host; the rest: the
+/// program. Descriptor 3 is the agent's input. The program gets a session, and so a process group, of its
+/// own; a job of a shell without job control leads no group, so setsid does not fork and $! is the group.
+constexpr std::string_view kKeeper = R"sh(cd "$1" || exit 126
+j=$2 r=$3 d=$4 x=$5 i=$6
+shift 6
 exec 3<&0 </dev/null
+[ -n "$x" ] && "$x" --as-local-rank "$i" true 3<&- >/dev/null 2>&1 && set -- "$x" --as-local-rank "$i" "$@"
 setsid "$@" 3<&- &
 p=$!
-( while read -r s; do kill -s "$s" -- "-$p"; done <&3; kill -s KILL -- "-$p" ) 2>/dev/null &
+( while read -r s; do kill -s "$s" -- "-$p"; done <&3
+trap '' TERM; kill -s KILL -- "-$p"; rm -rf -- "$d" ) 2>/dev/null &
 w=$!
 exec 3<&-
 wait "$p"
 c=$?
-kill -s KILL -- "-$p" 2>/dev/null
-kill -s KILL "$w" 2>/dev/null
-exit "$c")";
+{ kill -s KILL -- "-$p"; kill -s TERM "$w"; wait "$w"; } 2>/dev/null
+n=0
+while [ "$((n += 1))" -le 100 ]; do
+  s=$(grep -lszxF "HOLDFAST_JOB=$j" /proc/[0-9]*/environ)
+  [ -n "$s" ] && s=$(grep -lszxF "HOLDFAST_RANK=$r" $s)
+  [ -n "$s" ] || break
+  for f in $s; do f=${f#/proc/}; kill -s KILL "${f%/environ}"; done
+done 2>/dev/null
+exit "$c")sh";
 
 }  // namespace
 
@@ -61,11 +71,14 @@ Command local_command(const Options& options, const Job& job, std::uint32_t rank
   return {.words = options.command, .environment = rank_environment(options, job, rank)};
 }
 
-Command remote_command(const Options& options, const Job& job, std::uint32_t rank, const std::string& host) {
+Command remote_command(const Options& options, const Job& job, const RemoteRank& rank) {
   Command command{.words = options.agent, .environment = {}};
-  std::string script =
-      "exec sh -c " + quote(std::string(kKeeper)) + " holdfast-run " + quote(job.working_directory) + " env";
-  const auto own = rank_environment(options, job, rank);
+  std::string script = "exec sh -c " + quote(std::string(kKeeper)) + " holdfast-run";
+  for (const std::string& word : {job.working_directory, job.name, std::to_string(rank.rank), job.directory,
+                                  options.pin ? job.program : "", std::to_string(rank.index_there)})
+    script += " " + quote(word);
+  script += " env";
+  const auto own = rank_environment(options, job, rank.rank);
   for (char** at = environ; *at != nullptr; ++at) {
     const std::string_view assignment = *at;
     const std::string name(assignment.substr(0, assignment.find('=')));
@@ -77,7 +90,7 @@ Command remote_command(const Options& options, const Job& job, std::uint32_t ran
   }
   for (const std::string& assignment : own) script += " " + quote(assignment);
   for (const std::string& word : options.command) script += " " + quote(word);
-  command.words.push_back(host);
+  command.words.push_back(rank.host);
   command.words.push_back(script);
   return command;
 }

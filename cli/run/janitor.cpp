@@ -3,13 +3,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <map>
 
+#include "cli/run/descendants.h"
 #include "cli/run/directory.h"
 
 namespace holdfast::run {
@@ -26,21 +29,25 @@ struct Message {
 constexpr int kAgentSteps = 100;
 constexpr int kAgentStepMs = 50;
 
-bool is_alive(pid_t group) { return ::kill(-group, 0) == 0 || errno == EPERM; }
-
-void clean_up(const std::map<pid_t, Kind>& groups, const std::string& directory) {
+/// The directory first: it must not wait for an agent that hangs, nor be there when this process is killed,
+/// too.
+void clean_up(const std::map<pid_t, Kind>& groups, const Job& job) {
+  remove_directory(job.directory);
   for (const auto& [group, kind] : groups)
     if (kind == Kind::rank) ::kill(-group, SIGKILL);
-  for (const auto& [group, kind] : groups) {
-    if (kind == Kind::rank) continue;
-    for (int step = 0; step < kAgentSteps && is_alive(group); ++step) ::poll(nullptr, 0, kAgentStepMs);
-    ::kill(-group, SIGKILL);
-  }
-  remove_directory(directory);
+  end_job(job.name);
+  const auto agent_runs = [](const auto& entry) {
+    return entry.second == Kind::agent && !has_ended(entry.first);
+  };
+  for (int step = 0; step < kAgentSteps && std::ranges::any_of(groups, agent_runs); ++step)
+    ::poll(nullptr, 0, kAgentStepMs);
+  for (const auto& [group, kind] : groups) ::kill(-group, SIGKILL);
+  remove_directory(job.directory);  // what a rank wrote between the removal of the files and of the directory
 }
 
-[[noreturn]] void work(int pipe, const std::string& directory) {
-  ::setsid();  // what the terminal sends is not meant for this one
+[[noreturn]] void work(int pipe, const Job& job) {
+  ::setsid();                              // what the terminal sends is not meant for this one
+  ::prctl(PR_SET_NAME, "holdfast-clean");  // nor `pkill -9 holdfast-run`
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
@@ -64,7 +71,7 @@ void clean_up(const std::map<pid_t, Kind>& groups, const std::string& directory)
     else
       groups.erase(message.group);
   }
-  clean_up(groups, directory);
+  clean_up(groups, job);
   ::_exit(0);
 }
 
@@ -72,14 +79,14 @@ void tell(int pipe, Message message) noexcept { (void)!::write(pipe, &message, s
 
 }  // namespace
 
-Result<Janitor> Janitor::hire(const std::string& directory) {
+Result<Janitor> Janitor::hire(const Job& job) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno(errno, "holdfast-run", "making a pipe");
   File read(ends[0]);
   File write(ends[1]);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno(errno, "holdfast-run", "starting the process that cleans up");
-  if (pid == 0) work(read.get(), directory);
+  if (pid == 0) work(read.get(), job);
   return Janitor(pid, std::move(write));
 }
 

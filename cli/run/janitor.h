@@ -3,8 +3,7 @@
 
 #include <sys/types.h>
 
-#include <string>
-
+#include "cli/run/command.h"
 #include "cli/run/process.h"
 #include "holdfast/base/file.h"
 #include "holdfast/base/result.h"
@@ -12,16 +11,18 @@
 namespace holdfast::run {
 
 /// Knows the process groups of the job through a pipe. When the pipe ends, because holdfast-run has finished
-/// or has died, it kills the groups that are left and removes the rendezvous directory.
+/// or has died, it removes the rendezvous directory and kills the groups that are left and what has left
+/// them.
 class Janitor {
  public:
   /// Call before the first rank is started, while there is one thread. Errors: system.
-  static Result<Janitor> hire(const std::string& directory);
+  static Result<Janitor> hire(const Job& job);
   Janitor(Janitor&& other) noexcept;
   Janitor& operator=(Janitor&&) = delete;
   /// Lets it clean up, and waits until it has.
   ~Janitor();
 
+  pid_t pid() const noexcept { return pid_; }
   void started(pid_t group, Kind kind) noexcept;
   void ended(pid_t group) noexcept;
 

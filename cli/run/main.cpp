@@ -7,10 +7,12 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 
 #include "cli/run/directory.h"
 #include "cli/run/janitor.h"
 #include "cli/run/options.h"
+#include "cli/run/pinning.h"
 #include "cli/run/supervisor.h"
 #include "holdfast/base/environment.h"
 #include "holdfast/base/random.h"
@@ -56,6 +58,7 @@ Inherited take_over() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 3 && std::string_view(argv[1]) == kAsLocalRank) return run_as_local_rank(argv[2], argv + 3);
   const auto parsed = parse_options(argc, argv);
   if (const auto* const leave = std::get_if<Leave>(&parsed)) return leave->code;
   const Options& options = std::get<Options>(parsed);
@@ -79,15 +82,16 @@ int main(int argc, char** argv) {
 
   const auto directory = Directory::make(parent_directory(options, here));
   if (!directory) return refuse(directory.error().message());
-  auto janitor = Janitor::hire(directory->path());
-  if (!janitor) {
-    remove_directory(directory->path());
-    return refuse(janitor.error().message());
-  }
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
   const Job job{.name = fmt::format("run-{}-{}-{:016x}", host.data(), ::getpid(), random_u64()),
                 .directory = directory->path(),
-                .working_directory = here};
+                .working_directory = here,
+                .program = std::filesystem::read_symlink("/proc/self/exe", error).string()};
+  auto janitor = Janitor::hire(job);
+  if (!janitor) {
+    remove_directory(directory->path());
+    return refuse(janitor.error().message());
+  }
   return Supervisor(options, job, *janitor, inherited).run();
 }

@@ -10,9 +10,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <string_view>
 #include <system_error>
 
+#include "cli/run/descendants.h"
+#include "cli/run/exit_codes.h"
 #include "cli/run/pinning.h"
 
 namespace holdfast::run {
@@ -42,6 +45,15 @@ std::string_view signal_word(int number) {
   }
 }
 
+/// How a child has ended; nothing while it runs. It is left unreaped, so that its number, which is its
+/// group's, is nobody else's yet.
+std::optional<int> code_of(pid_t pid) {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    return std::nullopt;
+  return info.si_code == CLD_EXITED ? info.si_status : kCodeSignal + info.si_status;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(const Options& options, const Job& job, Janitor& janitor, const Inherited& inherited)
@@ -58,20 +70,26 @@ int Supervisor::run() {
     return 1;
   }
   give_up_ = Deadline::after(real_clock(), options_.timeout);
+  // An agent's own children are its affair (ssh may leave a shared connection).
+  const bool adopts = options_.hosts.empty();
+  if (adopts) adopt_orphans();
   if (!start_all()) end_all(SIGTERM);
   watch();
+  if (adopts) end_orphans(janitor_.pid());
   return code_;
 }
 
 bool Supervisor::start_all() {
   const std::vector<cpu_set_t> nodes =
       options_.pin && options_.hosts.empty() ? node_cpus() : std::vector<cpu_set_t>();
+  std::map<std::string, std::uint32_t> on_host;
   for (std::uint32_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = ranks_[i];
     rank.host = host_of(options_, i);
     rank.kind = rank.host.empty() ? Kind::rank : Kind::agent;
-    const Command command = rank.kind == Kind::rank ? local_command(options_, job_, i)
-                                                    : remote_command(options_, job_, i, rank.host);
+    const Command command = rank.kind == Kind::rank
+                                ? local_command(options_, job_, i)
+                                : remote_command(options_, job_, {i, rank.host, on_host[rank.host]++});
     std::optional<cpu_set_t> cpus;
     if (!nodes.empty()) cpus = nodes[i % nodes.size()];
     auto process = start(command, rank.kind, cpus, inherited_);
@@ -157,15 +175,23 @@ void Supervisor::reap() {
   for (std::uint32_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = ranks_[i];
     if (!rank.running) continue;
-    siginfo_t info{};
-    // Left unreaped at first, so that its number, which is its group's, is nobody else's yet.
-    if (::waitid(P_PID, static_cast<id_t>(rank.process.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        info.si_pid == 0)
-      continue;
+    const std::optional<int> code = code_of(rank.process.pid);
+    if (!code) continue;
     ::kill(-rank.process.pid, SIGKILL);  // what it started and left behind
     janitor_.ended(rank.process.pid);
     ::waitpid(rank.process.pid, nullptr, 0);
-    ended(i, info.si_code == CLD_EXITED ? info.si_status : kCodeSignal + info.si_status);
+    ended(i, *code);
+  }
+  reap_orphans();
+}
+
+/// Processes that a rank left to us, and that have ended.
+void Supervisor::reap_orphans() {
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+    const auto is_rank = [&](const Rank& rank) { return rank.running && rank.process.pid == info.si_pid; };
+    if (std::ranges::any_of(ranks_, is_rank)) return;  // has ended just now, and its signal is still to come
+    ::waitpid(info.si_pid, nullptr, 0);
   }
 }
 
@@ -188,7 +214,7 @@ void Supervisor::ended(std::uint32_t number, int code) {
     (*lines)->finish();
     file->reset();
   }
-  if (code == 0 || ending_ != Ending::no) return;  // those that were asked to end have no say
+  if (code == 0 || (ending_ != Ending::no && !rank.by_itself)) return;  // the others were asked to end
   code_ = std::max(code_, code);
   if (rank.kind == Kind::agent && code == kCodeAgentFailed)
     complain(fmt::format(
@@ -202,7 +228,7 @@ void Supervisor::ended(std::uint32_t number, int code) {
   else
     complain(
         fmt::format("rank {}{}{} returned {}", number, rank.host.empty() ? "" : " on ", rank.host, code));
-  if (!options_.keep_going) end_all(SIGTERM);
+  if (!options_.keep_going && ending_ == Ending::no) end_all(SIGTERM);
 }
 
 void Supervisor::send_signal(Rank& rank, int number) {
@@ -216,6 +242,7 @@ void Supervisor::send_signal(Rank& rank, int number) {
 }
 
 void Supervisor::end_all(int number) {
+  for (Rank& rank : ranks_) rank.by_itself = rank.running && code_of(rank.process.pid).has_value();
   ending_ = Ending::asked;
   next_step_ = Deadline::after(real_clock(), options_.grace);
   for (Rank& rank : ranks_) send_signal(rank, number);

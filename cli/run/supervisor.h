@@ -14,12 +14,6 @@
 
 namespace holdfast::run {
 
-/// Exit codes that shells and timeout(1) use for the same things.
-inline constexpr int kCodeTimedOut = 124;
-inline constexpr int kCodeNotExecutable = 126;
-inline constexpr int kCodeNotFound = 127;
-inline constexpr int kCodeSignal = 128;
-
 class Supervisor {
  public:
   /// Everything given stays the caller's. Signals INT, TERM, HUP, USR1, USR2 and CHLD have to be blocked.
@@ -37,6 +31,7 @@ class Supervisor {
     std::optional<Lines> output;
     std::optional<Lines> errors;
     bool running = false;
+    bool by_itself = false;  ///< had ended before the job was: its code counts, whoever is looked at first
   };
 
   bool start_all();
@@ -45,6 +40,7 @@ class Supervisor {
   void read_from(File& stream, Lines& lines);
   void take_signal(int number);
   void reap();
+  void reap_orphans();
   void ended(std::uint32_t rank, int code);
   void send_signal(Rank& rank, int number);
   void end_all(int number);

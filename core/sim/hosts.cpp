@@ -48,4 +48,19 @@ bool HostNeighbours::pinned(const PinnedBlock& block) const {
          std::ranges::any_of(readers_, [&](const auto& reader) { return announces(*reader.second); });
 }
 
+std::vector<std::string> HostNeighbours::pinning(const PinnedBlock& block) const {
+  return std::vector<std::string>(pinned(block) ? 1 : 0, "a process of the simulated host");
+}
+
+std::vector<std::uint64_t> HostNeighbours::pinned_locations(MemberId owner) const {
+  std::vector<std::uint64_t> found;
+  const auto add = [&](Ledger& ledger) {
+    ledger_pins_of(ledger.shared(), ledger.shared_bytes(), owner, found);
+  };
+  add(memory_->ledger());
+  for (const auto& [incarnation, ledger] : readers_) add(*ledger);
+  std::ranges::sort(found);
+  return found;
+}
+
 }  // namespace holdfast::sim

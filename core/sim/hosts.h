@@ -37,6 +37,8 @@ class HostNeighbours final : public Neighbours {
   Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
   void watch(View* view) override { watched_.push_back(view); }
   bool pinned(const PinnedBlock& block) const override;
+  std::vector<std::string> pinning(const PinnedBlock& block) const override;
+  std::vector<std::uint64_t> pinned_locations(MemberId owner) const override;
   std::uint64_t lost() const noexcept override { return lost_; }
 
  private:

@@ -122,6 +122,7 @@ void Agent::handle(const MessageHeader& message) {
       return unpublish(message);
     case MessageType::await_name:
     case MessageType::await_object:
+    case MessageType::restore:
       return await(message);
     case MessageType::give_up: {
       WireReader in(message.body);
@@ -142,6 +143,16 @@ void Agent::handle(const MessageHeader& message) {
       return report(message);
     case MessageType::leave:
       return job_.holdings->member_lost({message.from});
+    case MessageType::prefetch:
+      return prefetch(message);
+    case MessageType::parts:
+      return parts(message);
+    case MessageType::hurry:
+      return reporter_.hurry();
+    case MessageType::why:
+      return why(message);
+    case MessageType::used:
+      return used(message);
     case MessageType::ping:
     case MessageType::reply:
       return;
@@ -188,8 +199,10 @@ void Agent::await(const MessageHeader& message) {
   if (!in.ok() || key.kind != (is_name ? Key::Kind::name : Key::Kind::object))
     return refuse(message, {Code::invalid, "Store::get", "the request to wait makes no sense"});
   const Waiter waiter{{message.reply_to.begin(), message.reply_to.end()}, message.request};
-  const auto entry = is_name ? job_.holdings->await_name(key, waiter)
-                             : job_.holdings->await_object({key.high, key.low}, waiter);
+  const ObjectId id{key.high, key.low};
+  const auto entry = is_name                                ? job_.holdings->await_name(key, waiter)
+                     : message.type == MessageType::restore ? job_.holdings->await_resident(id, waiter)
+                                                            : job_.holdings->await_object(id, waiter);
   if (!entry) return refuse(message, entry.error());
   if (!*entry) return;  // it will be told
   WireWriter body;
@@ -231,6 +244,51 @@ void Agent::keys(const MessageHeader& message) {
   refuse(message,
          {Code::denied, "Store::get",
           "the owner could not expose its memory for remote reads; see its log, and holdfast doctor there"});
+}
+
+void Agent::parts(const MessageHeader& message) {
+  WireReader in(message.body);
+  const ObjectId id = get_id(in);
+  const auto first = in.get<std::uint64_t>();
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::parts", "the request makes no sense"});
+  const auto entries = job_.holdings->parts_of(id);
+  if (!entries) return refuse(message, entries.error());
+  const auto rest = std::span(*entries).subspan(std::min<std::uint64_t>(first, entries->size()));
+  const auto some = rest.first(std::min(rest.size(), kPartItems));
+  WireWriter body;
+  put_status(body, {});
+  body.put(static_cast<std::uint64_t>(entries->size()));
+  body.put(static_cast<std::uint32_t>(some.size()));
+  for (const Entry& entry : some) put_entry(body, entry);
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::why(const MessageHeader& message) {
+  WireReader in(message.body);
+  const ObjectId id = get_id(in);
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::why", "the request makes no sense"});
+  WireWriter body;
+  put_status(body, {});
+  body.put_text(job_.holdings->why(id));
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::used(const MessageHeader& message) {
+  WireReader in(message.body);
+  const auto count = in.get<std::uint32_t>();
+  std::vector<std::uint64_t> objects;
+  for (std::uint32_t i = 0; i < count && in.ok(); ++i) objects.push_back(in.get<std::uint64_t>());
+  if (in.ok()) job_.holdings->used(objects);
+}
+
+void Agent::prefetch(const MessageHeader& message) {
+  WireReader in(message.body);
+  const auto count = std::min<std::size_t>(in.get<std::uint32_t>(), kPrefetchItems);
+  for (std::size_t i = 0; i < count; ++i) {
+    const ObjectId id = get_id(in);
+    if (!in.ok()) return;
+    (void)job_.holdings->await_resident(id, {});  // what is not there any more is nobody's concern
+  }
 }
 
 void Agent::hold(const MessageHeader& message) {

@@ -67,6 +67,10 @@ class Agent {
   void erase(const MessageHeader& message);
   void keys(const MessageHeader& message);
   void arrive(const MessageHeader& message);
+  void prefetch(const MessageHeader& message);
+  void parts(const MessageHeader& message);
+  void used(const MessageHeader& message);
+  void why(const MessageHeader& message);
   void hold(const MessageHeader& message);
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);

@@ -32,12 +32,14 @@ std::atomic_ref<std::uint64_t> first_word(std::byte* block) noexcept {
 
 /// Whether these look like the header of that object. They may be anything, also bytes that their owner is
 /// writing: what looks right is checked afterwards. ThreadSanitizer cannot know that.
-__attribute__((no_sanitize("thread"))) bool looks_like(const std::byte* block, const ObjectId& id) noexcept {
-  const auto word = [block](std::size_t at) __attribute__((no_sanitize("thread"))) {
-    return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(block + at), __ATOMIC_RELAXED);
-  };
-  return word(offsetof(BlockHeader, magic)) == BlockHeader::kMagic &&
-         word(offsetof(BlockHeader, id_high)) == id.high && word(offsetof(BlockHeader, id_low)) == id.low;
+__attribute__((no_sanitize("thread"))) std::uint64_t word_at(const std::byte* block,
+                                                             std::size_t at) noexcept {
+  return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(block + at), __ATOMIC_RELAXED);
+}
+bool looks_like(const std::byte* block, const ObjectId& id) noexcept {
+  return word_at(block, offsetof(BlockHeader, magic)) == BlockHeader::kMagic &&
+         word_at(block, offsetof(BlockHeader, id_high)) == id.high &&
+         word_at(block, offsetof(BlockHeader, id_low)) == id.low;
 }
 
 std::uint64_t header_checksum(const std::byte* block, std::uint64_t table_bytes) noexcept {
@@ -100,6 +102,16 @@ void spoil_header(std::byte* block) noexcept {
   // Only this word: the bytes under a pin stay as they are. Sequentially consistent, as announcing a pin is:
   // either the owner, who looks for pins after this, sees a reader's, or the reader sees this.
   first_word(block).store(kSpoiled, std::memory_order_seq_cst);
+}
+
+void mend_header(std::byte* block, const BlockLayout& layout) noexcept {
+  first_word(block).store(header_checksum(block, layout.table_bytes()), std::memory_order_seq_cst);
+}
+
+std::optional<ObjectId> id_in_header(const std::byte* block) noexcept {
+  if (word_at(block, offsetof(BlockHeader, magic)) != BlockHeader::kMagic) return std::nullopt;
+  return ObjectId{word_at(block, offsetof(BlockHeader, id_high)),
+                  word_at(block, offsetof(BlockHeader, id_low))};
 }
 
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "holdfast/base/result.h"
@@ -92,6 +93,19 @@ void write_header(std::byte* block, const BlockIdentity& identity, std::uint64_t
 
 /// Makes a header that no reader will take for any object.
 void spoil_header(std::byte* block) noexcept;
+
+/// Undoes it: nothing else of the block has changed since.
+void mend_header(std::byte* block, const BlockLayout& layout) noexcept;
+
+/// What of a block is kept on disk: all but the header's checksum, which makes it an object. So a block that
+/// is being read back is none until write_header().
+inline std::span<std::byte> spilled_part(std::byte* block, const BlockLayout& layout) noexcept {
+  constexpr std::uint64_t kChecksumBytes = sizeof(BlockHeader::checksum);
+  return {block + kChecksumBytes, layout.block_bytes() - kChecksumBytes};
+}
+
+/// Which object a header is of, where it looks like one.
+std::optional<ObjectId> id_in_header(const std::byte* block) noexcept;
 
 enum class HeaderCheck : std::uint8_t {
   good,

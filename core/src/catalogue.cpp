@@ -394,6 +394,12 @@ Result<std::uint64_t> CatalogueWriter::insert_at(const Key& key, const Entry& en
   return *slot;
 }
 
+void CatalogueWriter::move(std::uint64_t slot, std::uint64_t location) {
+  Words words = load_relaxed(line(slot));
+  words[5] = location | (words[5] & kKindMask);
+  write_line(line(slot), words);
+}
+
 void CatalogueWriter::remove(const Key& key) {
   if (!slot_at(key)) return remove_at(second_place(key));
   remove_at(key);

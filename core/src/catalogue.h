@@ -53,10 +53,15 @@ Key second_place(const Key& key) noexcept;
 
 /// What the catalogue says of a key. For an object, `id` repeats the key and the owner is the arena's.
 struct Entry {
+  /// Where no block lies.
+  static constexpr std::uint64_t kOnDisk = ~std::uint64_t{0} & ~(kCacheLine - 1);
+
   ObjectId id;
-  std::uint64_t location = 0;  ///< of the block in the owner's arena
+  std::uint64_t location =
+      0;  ///< of the block in the owner's arena, or kOnDisk: the owner has to bring it back
   BlockLayout layout;
   MemberId owner;
+  bool on_disk() const noexcept { return location == kOnDisk; }
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
@@ -170,6 +175,10 @@ class CatalogueWriter {
   std::optional<std::uint64_t> slot_of(const Key& key) const;
 
   Entry read(std::uint64_t slot) const;
+
+  /// Says of an entry that its block lies elsewhere now. When it returns, a reader that found the entry
+  /// before and looks again sees that it has changed.
+  void move(std::uint64_t slot, std::uint64_t location);
 
   /// Takes the entry out. When it returns, no reader can find it, and a reader that found it before and looks
   /// again sees that it has changed. The slot may be used by the next insert.

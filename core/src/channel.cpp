@@ -198,7 +198,9 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
     if (closing_) co_return tl::unexpected(closed_status().error());
     if (pending.is_called_off()) co_return fail(Code::timed_out, "Channel::call", "called off");
     if (deadline.passed(clock_) && !HOLDFAST_MUTATION(ignore_deadline)) {
-      if (type == MessageType::await_name || type == MessageType::await_object) give_up(receiver, header);
+      if (type == MessageType::await_name || type == MessageType::await_object ||
+          type == MessageType::restore)
+        give_up(receiver, header);
       co_return fail(Code::timed_out, "Channel::call", "no answer came before the deadline");
     }
     pending.event.wait_until(std::min(HOLDFAST_MUTATION(ignore_deadline) ? TimePoint::max() : deadline.time(),

@@ -1,12 +1,14 @@
 // Counters that hot paths add to: a shard for each thread, summed when somebody asks.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "holdfast/base/units.h"
+#include "holdfast/latency.h"
 #include "src/thread_index.h"
 
 namespace holdfast {
@@ -25,7 +27,29 @@ enum class Count : std::uint8_t {
   remote_torn,
   corrupt,
   reference_messages,
+  gets_from_disk,
   kCount
+};
+
+/// A histogram that any thread adds to, for what takes microseconds.
+class SharedHistogram {
+ public:
+  void add(Duration took) noexcept {
+    const auto ns = static_cast<std::uint64_t>(std::max<Duration::rep>(took.count(), 0));
+    buckets_[LatencyHistogram::bucket_of(ns)].fetch_add(1, std::memory_order_relaxed);
+    sum_ns_.fetch_add(ns, std::memory_order_relaxed);
+  }
+  LatencyHistogram read() const noexcept {
+    LatencyHistogram histogram;
+    for (std::size_t i = 0; i < buckets_.size(); ++i)
+      histogram.count += histogram.buckets[i] = buckets_[i].load(std::memory_order_relaxed);
+    histogram.sum_ns = sum_ns_.load(std::memory_order_relaxed);
+    return histogram;
+  }
+
+ private:
+  std::array<std::atomic<std::uint64_t>, LatencyHistogram::kBuckets> buckets_{};
+  std::atomic<std::uint64_t> sum_ns_{0};
 };
 
 class Counters {

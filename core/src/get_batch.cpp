@@ -57,15 +57,17 @@ Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& 
   if (!good) return fail(Code::not_found, "get_batch", "not there: to be looked up");
   job.counters.add(Count::gets_remote);
   job.counters.add(Count::get_bytes_remote, layout.size);
+  job.accesses.note(entry.id, entry.owner);
   return PinFactory::copy({block + layout.payload_offset(), layout.size}, run.hold);
 }
 
 /// Gives the run `at`, and those after it that fit into the same block, a place to land.
-Status land_from(Job& job, std::vector<Run>& runs, std::size_t at) {
+Task<Status> land_from(Job& job, Channel& channel, std::vector<Run>& runs, std::size_t at,
+                       Deadline deadline) {
   std::uint64_t bytes = runs[at].bytes;
   std::size_t last = at + 1;
   while (last < runs.size() && bytes + runs[last].bytes <= kMostRun) bytes += runs[last++].bytes;
-  HOLDFAST_TRY(const Block block, job.holdings->allocate(bytes, kCacheLine, std::nullopt));
+  HOLDFAST_CO_TRY(const Block block, co_await landing_block(job, channel, bytes, kCacheLine, deadline));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
   std::byte* landing = block.address;
   for (std::size_t i = at; i < last; ++i) {
@@ -73,19 +75,21 @@ Status land_from(Job& job, std::vector<Run>& runs, std::size_t at) {
     runs[i].landing = landing;
     landing += runs[i].bytes;
   }
-  return {};
+  co_return Status{};
 }
 
 /// Fetches the runs, several in flight. What is not good there, or could not be read, is left as it is in
 /// `results`.
-Task<void> read_runs(Job& job, const std::vector<Entry>& entries, const std::vector<std::size_t>& order,
-                     std::vector<Run>& runs, Want want, PieceReader& reader,
-                     std::vector<Result<Pin>>& results) {
+Task<void> read_runs(Job& job, Channel& channel, const std::vector<Entry>& entries,
+                     const std::vector<std::size_t>& order, std::vector<Run>& runs, Want want,
+                     Deadline deadline, PieceReader& reader, std::vector<Result<Pin>>& results) {
   std::size_t started = 0;
   for (std::size_t number = 0; number < runs.size(); ++number) {
     while (started < runs.size() && started < number + reader.depth()) {
       Run& run = runs[started];
-      if (const Status landed = run.hold ? Status() : land_from(job, runs, started); !landed) {
+      Status landed;
+      if (!run.hold) landed = co_await land_from(job, channel, runs, started, deadline);
+      if (!landed) {
         // Room comes back as the caller releases pins; not here. Those read so far are good.
         for (std::size_t i = run.first; i < order.size(); ++i)
           results[order[i]] = tl::unexpected(landed.error());
@@ -107,6 +111,55 @@ Task<void> read_runs(Job& job, const std::vector<Entry>& entries, const std::vec
               : Result<Pin>(name_peer(job, entries[order[i]].owner, Error(ended.error()), "Store::get_many"));
     runs[number].hold.reset();
   }
+}
+
+struct Source {
+  fabric::PeerId peer;
+  RegionKey region;
+  Deadline deadline;
+};
+
+/// Reads the headers of objects whose payload was not checked once more: nothing else tells whether a block
+/// was freed or moved while it was read. Those that were count as not there.
+Task<void> confirm(Job& job, Channel& channel, const std::vector<Entry>& entries,
+                   const std::vector<std::size_t>& order, Want want, Source source,
+                   std::vector<Result<Pin>>& results) {
+  std::vector<std::size_t> unchecked;
+  for (const std::size_t i : order)
+    if (results[i] && !(want.check_read() && entries[i].layout.checksummed())) unchecked.push_back(i);
+  if (unchecked.empty()) co_return;
+  constexpr std::uint64_t kMostHead =
+      align_up(kBlockHeaderBytes + (kMostRun >> 16) * sizeof(std::uint64_t), kCacheLine);
+  const auto doubt = [&](std::size_t i) {
+    results[i] = fail(Code::not_found, "get_batch", "may have changed");
+  };
+  auto block =
+      co_await landing_block(job, channel, PieceReader::kMostDepth * kMostHead, kCacheLine, source.deadline);
+  if (!block) {
+    for (const std::size_t i : unchecked) doubt(i);
+    co_return;
+  }
+  const auto hold = std::make_shared<HeldBlock>(job.memory, *block);
+  PieceReader reader(channel, source.peer, source.region, source.deadline, PieceReader::kMostDepth);
+  std::size_t started = 0;
+  for (std::size_t number = 0; number < unchecked.size(); ++number) {
+    for (; started < unchecked.size() && started < number + reader.depth(); ++started) {
+      const Entry& entry = entries[unchecked[started]];
+      job.counters.add(Count::remote_reads);
+      reader.start({entry.location,
+                    {block->address + started % reader.depth() * kMostHead,
+                     kBlockHeaderBytes + entry.layout.table_bytes()},
+                    hold});
+    }
+    auto waiting = reader.wait(number);
+    const Status ended = co_await waiting;
+    const Entry& entry = entries[unchecked[number]];
+    const BlockIdentity identity{entry.id, job.peers->card(entry.owner).incarnation, entry.layout};
+    if (!ended ||
+        check_header(block->address + number % reader.depth() * kMostHead, identity) != HeaderCheck::good)
+      doubt(unchecked[number]);
+  }
+  co_await reader.drain();
 }
 
 }  // namespace
@@ -143,12 +196,20 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
   for (Run& run : runs) run.bytes = std::min(run.bytes, region->first + region->memory.bytes - run.source);
   {
     PieceReader reader(channel, *peer, *region, deadline, PieceReader::kMostDepth);
-    co_await read_runs(job, entries, order, runs, want, reader, results);
+    co_await read_runs(job, channel, entries, order, runs, want, deadline, reader, results);
     co_await reader.drain();
   }
+  co_await confirm(job, channel, entries, order, want, {*peer, *region, deadline}, results);
+
+  const auto not_there = [&](std::size_t i) {
+    return !results[i] && results[i].error().code == Code::not_found;
+  };
+  std::vector<ObjectId> missing;
   for (std::size_t i = 0; i < entries.size(); ++i)
-    if (!results[i] && results[i].error().code == Code::not_found)
-      results[i] = co_await get_pin(job, channel, entries[i], want, deadline);
+    if (not_there(i)) missing.push_back(entries[i].id);
+  if (missing.size() > 1) prefetch(job, channel, owner, missing);
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (not_there(i)) results[i] = co_await get_pin(job, channel, entries[i], want, deadline);
   co_return results;
 }
 

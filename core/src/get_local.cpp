@@ -96,6 +96,7 @@ Result<HeaderCheck> pin_at(Job& job, const View& view, const Entry& entry, const
   const bool own = view.owner == job.peers->self();
   job.counters.add(own ? Count::gets_local : Count::gets_shared);
   job.counters.add(own ? Count::get_bytes_local : Count::get_bytes_shared, range.bytes);
+  job.accesses.note(entry.id, entry.owner);
   pin = PinFactory::in_place({payload + range.offset, range.bytes}, job.memory, announced.keep());
   return HeaderCheck::good;
 }
@@ -109,7 +110,8 @@ Result<bool> get_local(Job& job, const View& view, const Entry& remembered, cons
   Found found;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const CatalogueLook look = view.catalogue.look(Key::of(remembered.id), found, want.patience);
-    if (look == CatalogueLook::absent) return false;
+    if (look == CatalogueLook::absent || (look == CatalogueLook::found && found.entry.on_disk()))
+      return false;
     if (look == CatalogueLook::changing) return stands_still(job, view, remembered.id);
     if (look == CatalogueLook::damaged) return corrupt(job, view, remembered.id, "catalogue entry");
     HOLDFAST_TRY(const HeaderCheck header, pin_at(job, view, found.entry, want, pin));

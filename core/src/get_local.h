@@ -25,9 +25,9 @@ struct Want {
   bool check_read() const noexcept { return verify != Verify::never; }
 };
 
-/// Fills `pin`, an empty one; false where the object is not in the catalogue (any more, or not yet). The
-/// object is looked for where the entry remembers it; only if it is not there, in the catalogue. Errors:
-/// corrupt, full (no free slot in the ledger), invalid (range), timed_out (want.patience).
+/// Fills `pin`, an empty one; false where the object is not in the catalogue (any more, or not yet), or on
+/// disk. The object is looked for where the entry remembers it; only if it is not there, in the catalogue.
+/// Errors: corrupt, full (no free slot in the ledger), invalid (range), timed_out (want.patience).
 Result<bool> get_local(Job& job, const View& view, const Entry& remembered, const Want& want, Pin& pin);
 
 /// Errors: invalid (the range ends beyond the object).

@@ -20,6 +20,9 @@ constexpr std::string_view kOperation = "Store::get";
 constexpr int kLookAttempts = 64;
 constexpr Duration kLookPatience = std::chrono::milliseconds(500);
 
+// How often a get that found no room to land looks again.
+constexpr Duration kRoomInterval = std::chrono::milliseconds(2);
+
 /// How a read of an object, or of a part, is cut: the head (header and table), then whole chunks.
 struct Cut {
   std::uint64_t head_bytes = 0;  ///< header and table, or up to the payload where chunk 0 is wanted, too
@@ -89,6 +92,16 @@ Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, s
   co_return region;
 }
 
+Task<Result<Block>> landing_block(Job& job, Channel& channel, std::uint64_t bytes, std::uint64_t alignment,
+                                  Deadline deadline) {
+  for (;;) {
+    auto block = job.holdings->allocate(bytes, alignment, std::nullopt);
+    if (block || block.error().code != Code::full) co_return block;
+    if (deadline.passed(job.clock) || channel.closing() || !job.holdings->may_make_room()) co_return block;
+    co_await channel.sleep(job.clock.now() + std::min(kRoomInterval, deadline.left(job.clock)));
+  }
+}
+
 Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key,
                                            Deadline deadline) {
   const std::uint64_t catalogue_at = job.peers->card(member).catalogue_at;
@@ -99,7 +112,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block,
-                  job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
+                  co_await landing_block(job, channel, sizeof(CatalogueBucket), kCacheLine, deadline));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
   const CatalogueGeometry geometry = job.peers->card(member).catalogue;
   const std::uint64_t start = catalogue_at - region.first;
@@ -156,6 +169,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
   const std::uint64_t payload_source = entry.location + layout.payload_offset();
   const std::uint64_t head_piece = cut.head_joined ? 0 : 1;  // reads before the first of payload
   const std::uint64_t total = cut.pieces + head_piece;
+  const BlockIdentity identity{entry.id, job.peers->card(entry.owner).incarnation, layout};
   const auto place_of = [&](std::uint64_t piece) {
     const std::uint64_t position = landing.ring != 0 ? piece % landing.ring : piece;
     return landing.base + landing.payload_at + position * cut.piece_chunks * cut.chunk;
@@ -186,8 +200,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     auto ended = reader.wait(number);
     HOLDFAST_CO_DO(co_await ended);
     if (number == 0) {
-      const HeaderCheck header =
-          check_header(landing.base, {entry.id, job.peers->card(entry.owner).incarnation, layout});
+      const HeaderCheck header = check_header(landing.base, identity);
       if (header == HeaderCheck::other) co_return BlockRead::Found::other;
       if (header == HeaderCheck::damaged) co_return BlockRead::Found::damaged;
     }
@@ -215,7 +228,14 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     if (check && !check_chunks(landing.base, layout, first, last, bytes)) co_return BlockRead::Found::damaged;
     std::copy_n(bytes + (from - first * cut.chunk), until - from, to);
   }
-  co_return BlockRead::Found::good;
+  if (want.check_read() && layout.checksummed()) co_return BlockRead::Found::good;
+  // Nothing but the header tells then whether the block was freed or moved while it was read.
+  job.counters.add(Count::remote_reads);
+  reader.start({entry.location, {landing.base, kBlockHeaderBytes + layout.table_bytes()}, landing.hold});
+  auto again = reader.wait(total);
+  HOLDFAST_CO_DO(co_await again);
+  const bool still = check_header(landing.base, identity) == HeaderCheck::good;
+  co_return still ? BlockRead::Found::good : BlockRead::Found::other;
 }
 
 }  // namespace
@@ -246,7 +266,8 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   }
   const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(entry.owner).address));
-  HOLDFAST_CO_TRY(const Block block, job.holdings->allocate(bytes, layout.alignment(), std::nullopt));
+  HOLDFAST_CO_TRY(const Block block,
+                  co_await landing_block(job, channel, bytes, layout.alignment(), deadline));
   landing.base = block.address;
   landing.hold = std::make_shared<HeldBlock>(job.memory, block);
 

@@ -44,6 +44,11 @@ struct BlockRead {
 Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want want,
                                    std::span<std::byte> into, Deadline deadline);
 
+/// Room in this process's arena for what is read. Where there is none now, but objects can be moved to disk,
+/// waits for it. Errors: full, invalid.
+Task<Result<Block>> landing_block(Job& job, Channel& channel, std::uint64_t bytes, std::uint64_t alignment,
+                                  Deadline deadline);
+
 /// The key of the region that `offset` of a member's arena lies in: known, or asked for once.
 Task<Result<RegionKey>> region_of(Job& job, Channel& channel, MemberId member, std::uint64_t offset,
                                   Deadline deadline);

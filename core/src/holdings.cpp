@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "holdfast/base/check.h"
 #include "holdfast/base/units.h"
@@ -49,7 +50,12 @@ Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Record* record
       lifetime_(parts.lifetime),
       catalogue_(std::move(catalogue)),
       records_(records),
-      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())) {}
+      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())),
+      most_kept_(parts.memory->arena().bytes() / 100 * parts.lifetime.spill.above_percent) {
+  if (!parts.lifetime.spill.directories.empty())
+    kept_ = make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes());
+  counts_.segments.resize(memory_->arena().segments().size());
+}
 
 Holdings::~Holdings() = default;
 
@@ -67,7 +73,7 @@ std::optional<Notice> Holdings::break_promise(const ObjectId& id) {
 }
 
 Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayout& layout,
-                                             const Block& block) {
+                                             const Block& block, std::vector<Part> parts) {
   const Entry entry{id, block.location, layout, rank_};
   const std::lock_guard lock(mutex_);
   if (references_.has_own()) count_own_drops();
@@ -76,14 +82,35 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
   while (!slot && slot.error().code == Code::full && evict_one())
     slot = catalogue_.insert(Key::of(id), entry);
   if (!slot) return tl::unexpected(std::move(slot).error());
-  Record& record = records_[*slot] = Record{block.extent, block.segment, 1, 0, 0, false, false};
+  Record& record = records_[*slot] = Record{};
+  record.extent = block.extent;
+  record.segment = block.segment;
+  record.handles = 1;
   counts_.objects += 1;
   counts_.object_bytes += layout.size;
+  counts_.memory_bytes += block.extent.bytes;
+  count_in(record, true);
+  if (kept_) {
+    enqueue(id, record, Record::Queue::kept);
+    if (kept_->bytes() > most_kept_) wake_spiller();
+  }
+  if (!parts.empty()) parts_.emplace(id, std::move(parts));
   if (promised_.empty()) return std::optional<Notice>();
   const auto promised = promised_.extract(id);
   if (promised.empty()) return std::optional<Notice>();
   record.handles += promised.mapped();
   return take_waiters(Key::of(id), entry);
+}
+
+Result<std::vector<Entry>> Holdings::parts_of(const ObjectId& id) const {
+  const std::lock_guard lock(mutex_);
+  if (!catalogue_.slot_of(Key::of(id)))
+    return fail(Code::not_found, "Store::parts",
+                fmt::format("object {} is not there (any more)", id.to_hex()));
+  std::vector<Entry> entries;
+  if (const auto found = parts_.find(id); found != parts_.end())
+    for (const Part& part : found->second) entries.push_back(part.entry);
+  return entries;
 }
 
 bool Holdings::note_name(const ObjectId& id, const Key& name) {
@@ -116,25 +143,71 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
 
 /// Out of the catalogue and of all books; its block is freed, or waits for the last pin.
 Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
-  const Record record = records_[slot];
+  enqueue(entry.id, records_[slot], Record::Queue::none);
+  const Record record = std::exchange(records_[slot], Record{});
   catalogue_.remove(Key::of(entry.id));
-  if (record.cached) cache_->erase(entry.id.low);
   holders_.forget(entry.id);
+  if (!parts_.empty()) parts_.erase(entry.id);  // own ones are counted as handles that have gone, later
   counts_.objects -= 1;
   counts_.object_bytes -= entry.layout.size;
-  const Block block{memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
+  if (record.copy != 0) {
+    dead_copies_.push_back(record.copy);
+    wake_spiller();  // who waits for it is told, too
+  }
+  if (entry.on_disk()) {
+    counts_.on_disk -= 1;
+    counts_.on_disk_bytes -= entry.layout.block_bytes();
+    return record;
+  }
+  counts_.memory_bytes -= record.extent.bytes;
+  count_in(record, false);
+  const Block block = block_of(entry, record);
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
   if (!HOLDFAST_MUTATION(keep_header_on_free)) spoil_header(block.address);
-  if (!free_unless_pinned(block)) {
-    limbo_.push_back(block);
-    awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
-  }
+  (void)free_or_await_unpin(block);
   return record;
+}
+
+bool Holdings::free_or_await_unpin(const Block& block) {
+  if (free_unless_pinned(block)) return true;
+  limbo_.push_back(block);
+  awaiting_unpin_.store(limbo_.size(), std::memory_order_relaxed);
+  return false;
+}
+
+/// Counts an object in memory in or out of what its segment holds, as it is now.
+void Holdings::count_in(const Record& record, bool in) {
+  Counts::Segment& segment = counts_.segments[record.segment];
+  const auto change = [in](std::uint64_t& what, std::uint64_t by) { what = in ? what + by : what - by; };
+  change(segment.objects, 1);
+  std::uint64_t& state = record.place == Record::Place::leaving ? segment.spilling
+                         : record.queue == Record::Queue::cache ? segment.cached
+                                                                : segment.kept;
+  change(state, record.extent.bytes);
+}
+
+/// Adds what the ledgers of this host's processes pin.
+void Holdings::count_pinned(Counts& counts) const {
+  for (const Block& block : limbo_) counts.segments[block.segment].pinned += block.extent.bytes;
+  std::vector<std::uint64_t> pinned = neighbours_.pinned_locations(rank_);
+  pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
+  for (const std::uint64_t location : pinned) {
+    // A pin that is being announced may be of a place that is no block's any more: the catalogue knows.
+    const auto id = id_in_header(memory_->arena().at(location));
+    const auto slot = id ? catalogue_.slot_of(Key::of(*id)) : std::nullopt;
+    if (!slot || catalogue_.read(*slot).location != location) continue;
+    counts.segments[records_[*slot].segment].pinned += records_[*slot].extent.bytes;
+  }
+}
+
+Block Holdings::block_of(const Entry& entry, const Record& record) const {
+  return {memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
 }
 
 bool Holdings::free_unless_pinned(const Block& block) {
   if (!HOLDFAST_MUTATION(skip_ledger_scan) && neighbours_.pinned({rank_, block.location})) return false;
   memory_->free(block);
+  admission_.notify();
   return true;
 }
 
@@ -229,6 +302,8 @@ Holdings::Counts Holdings::counts() const {
   counts.cached = cache_->size();
   counts.cached_bytes = cache_->bytes();
   counts.held_elsewhere = holders_.objects();
+  counts.puts_waiting = admission_.waiting();
+  count_pinned(counts);
   return counts;
 }
 

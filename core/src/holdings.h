@@ -3,10 +3,13 @@
 //
 // An object is kept by its name, by handles of this process, and by what the Holders know of. One that
 // nothing keeps is erased (collection `eager`), or stays readable as cache until room is needed (`lazy`).
+// One that is kept is in memory, or on disk until somebody asks for it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,8 +17,10 @@
 #include <vector>
 
 #include "holdfast/base/result.h"
+#include "holdfast/latency.h"
 #include "holdfast/object_id.h"
 #include "holdfast/options.h"
+#include "src/admission.h"
 #include "src/catalogue.h"
 #include "src/eviction.h"
 #include "src/holders.h"
@@ -72,13 +77,25 @@ class Holdings {
   /// objects: as much as is asked for, and a tenth of the arena. Errors: as LocalMemory::allocate.
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
 
+  /// The same, in line with others that wait for room. The error says what holds the memory.
+  Result<Block> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
+                                 std::optional<numa::NodeId> node, Duration timeout);
+
+  /// Whether waiting may help who found no room: something is, or can be, moved to disk.
+  bool may_make_room() const;
+
   /// Others may wait for an object that is not sealed yet. A handle of this process is counted.
   void promise(const ObjectId& id);
   /// The promise is not kept: who waits is told not_found.
   [[nodiscard]] std::optional<Notice> break_promise(const ObjectId& id);
 
-  /// Enters an object whose block is complete. A handle of this process is counted. Errors: full.
-  Result<std::optional<Notice>> seal(const ObjectId& id, const BlockLayout& layout, const Block& block);
+  /// Enters an object whose block is complete. A handle of this process is counted. It keeps its parts as
+  /// long as it is there. Errors: full.
+  Result<std::optional<Notice>> seal(const ObjectId& id, const BlockLayout& layout, const Block& block,
+                                     std::vector<Part> parts = {});
+
+  /// What an object declares to be part of it. Errors: not_found.
+  Result<std::vector<Entry>> parts_of(const ObjectId& id) const;
 
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
   bool note_name(const ObjectId& id, const Key& name);
@@ -119,11 +136,66 @@ class Holdings {
 
   /// True once after holds or tokens have come: there may be somebody to look after, and something to end.
   bool take_news() noexcept { return news_.exchange(false, std::memory_order_acq_rel); }
+  /// True once after somebody has begun to wait for room: who holds something here should tell what it has
+  /// dropped.
+  bool take_shortage() noexcept { return shortage_.exchange(false, std::memory_order_acq_rel); }
   std::optional<TimePoint> next_expiry() const;
 
   /// Ends tokens whose time has come, and counts handles of this process that have gone. When the next token
   /// ends, if there is one.
   std::optional<TimePoint> tidy();
+
+  // --- objects on disk (holdings_spill.cpp); all but await_resident() for the Spiller alone
+
+  /// What a Spiller is told by: called with the lock held when there is something for it to do.
+  void set_spiller(std::function<void()> wake);
+
+  /// An object's entry with its block in memory, or the waiter is noted and the block brought back. A waiter
+  /// without address is not told. Errors: not_found, full.
+  Result<std::optional<Entry>> await_resident(const ObjectId& id, const Waiter& waiter);
+
+  /// An object to be written to disk; it is pinned, and stays where it is, until spilled() or kept_back().
+  struct Spill {
+    ObjectId id;
+    std::span<const std::byte> bytes;
+    std::uint64_t room = 0;  ///< that it frees
+    std::uint32_t pin = 0;
+    TimePoint started{};
+  };
+  /// The coldest, if more is kept in memory than should be, or somebody waits for room. Those of which the
+  /// disk has a copy already leave at once.
+  std::optional<Spill> next_spill();
+  /// `copy`: by which the files know it. The block is freed unless it was pinned meanwhile.
+  void spilled(const Spill& spill, std::uint64_t copy);
+  /// It could not be written: it stays in memory.
+  void kept_back(const Spill& spill, const Error& why);
+
+  struct Restore {
+    ObjectId id;
+    BlockLayout layout;
+    std::uint64_t copy = 0;      ///< 0: it has been erased, there is nothing to read
+    std::span<std::byte> bytes;  ///< to be read
+    Block block;
+    TimePoint asked{};
+  };
+  /// The next object to be brought back, if there is one and room for it.
+  std::optional<Restore> next_restore();
+  /// It was read: it is in memory again, and who waits for it is to be told.
+  [[nodiscard]] std::optional<Notice> restored(const Restore& restore);
+  /// It could not be read; it stays on disk, and the next who asks has it tried again.
+  [[nodiscard]] std::optional<Notice> not_restored(const Restore& restore, Error error);
+  /// Objects wait to be brought back, or puts for room, that found none.
+  bool short_of_room() const;
+
+  std::uint64_t arena_bytes() const noexcept { return memory_->arena().bytes(); }
+  void note_thrashing();
+
+  /// Objects that members, this one or others, have got: the coldest leave first. By the low halves of their
+  /// ids.
+  void used(std::span<const std::uint64_t> objects);
+
+  /// Copies of objects that have gone.
+  std::vector<std::uint64_t> take_dead_copies();
 
   // --- names whose home this member is
 
@@ -146,9 +218,26 @@ class Holdings {
     std::uint64_t collected = 0, collected_bytes = 0;  ///< eager
     std::uint64_t evictions = 0, evicted_bytes = 0;
     std::uint64_t cached = 0, cached_bytes = 0;  ///< objects that nothing keeps
-    std::uint64_t held_elsewhere = 0;            ///< objects that other members or tokens keep
+    std::uint64_t memory_bytes = 0;              ///< blocks of objects in memory
+    std::uint64_t on_disk = 0, on_disk_bytes = 0;
+    std::uint64_t spilling = 0, spilling_bytes = 0;  ///< being written
+    std::uint64_t spills = 0, spilled_bytes = 0, restores = 0, restored_bytes = 0;
+    std::uint64_t moved = 0, moved_bytes = 0;  ///< blocks, to join free memory
+    std::uint64_t thrashing = 0;
+    std::uint64_t puts_waiting = 0, puts_waited = 0;
+    LatencyHistogram put_waits, spill_times, restore_times;
+    struct Segment {
+      std::uint64_t objects = 0, kept = 0, cached = 0,
+                    spilling = 0;  ///< objects in memory, and bytes of blocks
+      std::uint64_t pinned = 0;    ///< bytes of blocks, erased ones included
+    };
+    std::vector<Segment> segments;
+    std::uint64_t held_elsewhere = 0;  ///< objects that other members or tokens keep
   };
-  Counts counts() const;
+  /// What is known of an object, and what becomes of it: some lines for people.
+  std::string why(const ObjectId& id) const;
+
+  Counts counts() const;  ///< looks at the headers of pinned blocks
 
  private:
   /// What the owner knows of a catalogue slot beside what readers see. Trivial: the table is zeroed memory
@@ -158,8 +247,16 @@ class Holdings {
     std::uint32_t segment;
     std::uint32_t handles;  ///< of this process
     std::uint64_t name_high, name_low;
+    std::uint64_t copy;  ///< on disk; 0: none
+    std::uint32_t spills;
+    enum class Place : std::uint8_t {
+      memory,
+      leaving,    ///< in memory, and being written
+      disk,       ///< and nowhere else
+      returning,  ///< on disk, to be brought back
+    } place;
+    enum class Queue : std::uint8_t { none, kept, cache } queue;  ///< in which of the sets below
     bool named;
-    bool cached;  ///< in cache_
   };
   struct FreeRecords {
     void operator()(Record* records) const noexcept;
@@ -172,14 +269,37 @@ class Holdings {
   // All with the lock.
   void free_unpinned();
   Record take_out(std::uint64_t slot, const Entry& entry);
+  Block block_of(const Entry& entry, const Record& record) const;
+  void count_in(const Record& record, bool in);
+  void count_pinned(Counts& counts) const;
+  void enqueue(const ObjectId& id, Record& record, Record::Queue queue);
+  bool leave_memory(std::uint64_t slot, const Entry& entry);
+  std::optional<std::uint64_t> end_of_spill(const Spill& spill);
+  void renew_reserve();
+  std::optional<Notice> nobody_comes(const ObjectId& id);
+  std::optional<Block> block_for_restore(const Record& record, const BlockLayout& layout);
+  std::string what_holds_memory() const;
+  void wake_spiller() const {
+    if (wake_spiller_) wake_spiller_();
+  }
   bool kept(const ObjectId& id, const Record& record) const;
   void settle(const ObjectId& id);
   void note_token(const ObjectId& id, const TokenId& token);
   Status may_hold(const ObjectId& id, const TokenId& token) const;
   void count_own_drops();
   Result<std::uint64_t> insert(const Key& key, const Entry& entry);
+  Result<Block> allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
+                                  std::optional<numa::NodeId> node);
   bool evict_one();
-  void make_room(std::uint64_t bytes);
+  bool make_room(std::uint64_t bytes);
+
+  // Joining free memory (holdings_move.cpp), with the lock.
+  struct Movable;
+  bool make_hole(std::uint64_t bytes, std::uint64_t alignment);
+  bool make_hole_in(std::size_t segment, std::uint64_t bytes);
+  std::vector<Movable> movable_in(std::size_t segment) const;
+  std::optional<Block> relocate(std::uint64_t slot);
+  bool free_or_await_unpin(const Block& block);
 
   const Clock& clock_;
   std::shared_ptr<LocalMemory> memory_;
@@ -196,11 +316,31 @@ class Holdings {
   std::unique_ptr<Record[], FreeRecords> records_;
   Holders holders_;
   std::uint64_t last_token_ = 0;
-  std::unique_ptr<EvictionPolicy> cache_;       ///< objects that nothing keeps, by the low half of their ids
+  std::unique_ptr<EvictionPolicy> cache_;  ///< objects that nothing keeps, by the low half of their ids
+  std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
+  std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
+  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for
+  struct Returning {
+    ObjectId id;
+    TimePoint asked;
+  };
+  std::deque<Returning> returning_;  ///< to be brought back
+  std::vector<std::uint64_t> dead_copies_;
+  std::optional<Block> reserve_;            ///< for bringing back, while something is on disk
+  std::uint64_t largest_on_disk_ = 0;       ///< so far, bytes
+  std::atomic<bool> restore_waits_{false};  ///< for room: puts stand back
+  std::string disk_refuses_;                ///< why nothing more is written; empty: it is
+  struct {
+    std::uint64_t bytes = 0, free = 0;
+  } no_hole_;  ///< for which none could be made, with how much free
+  std::function<void()> wake_spiller_;
+  Admission admission_;
   std::vector<ObjectId> own_drops_;             ///< for count_own_drops
   std::vector<Block> limbo_;                    ///< erased, still pinned
   std::atomic<std::size_t> awaiting_unpin_{0};  ///< their number
   std::atomic<bool> news_{false};
+  std::atomic<bool> shortage_{false};
+  std::unordered_map<ObjectId, std::vector<Part>> parts_;
   std::unordered_map<ObjectId, std::uint32_t> promised_;  ///< with the handles of this process
   std::unordered_map<Key, std::vector<Waiter>, KeyHash> waiting_;
   Counts counts_;

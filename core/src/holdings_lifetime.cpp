@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "holdfast/base/check.h"
+#include "holdfast/base/units.h"
 #include "src/holdings.h"
 #include "src/mutation.h"
 
@@ -18,19 +20,83 @@ constexpr std::uint64_t kExtraShare = 10;
 
 Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node) {
-  auto block = memory_->allocate(bytes, alignment, node);
-  if (block || block.error().code != Code::full) return block;
+  // What comes back from disk has been waited for longer.
+  if (!restore_waits_.load(std::memory_order_relaxed)) [[likely]] {
+    auto block = memory_->allocate(bytes, alignment, node);
+    if (block || block.error().code != Code::full) return block;
+  }
   const std::lock_guard lock(mutex_);
-  count_own_drops();
-  free_unpinned();
-  if (block = memory_->allocate(bytes, alignment, node); block || block.error().code != Code::full)
-    return block;
-  make_room(bytes);
-  // What was evicted may not lie together.
-  while (!(block = memory_->allocate(bytes, alignment, node)) && block.error().code == Code::full &&
-         evict_one()) {
+  if (restore_waits_.load(std::memory_order_relaxed))
+    return fail(Code::full, "Store::put", "objects that are brought back from disk wait for room");
+  auto block = allocate_evicting(bytes, alignment, node);
+  if (!block && block.error().code == Code::full && kept_) {
+    wanted_ = std::max(wanted_, bytes);
+    wake_spiller();
   }
   return block;
+}
+
+Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
+                                          std::optional<numa::NodeId> node) {
+  count_own_drops();
+  free_unpinned();
+  auto block = memory_->allocate(bytes, alignment, node);
+  if (block || block.error().code != Code::full) return block;
+  for (bool some = make_room(bytes);; some = make_room(bytes)) {
+    if (block = memory_->allocate(bytes, alignment, node); block) return block;
+    // What is free may not lie together.
+    if (make_hole(bytes, alignment) && (block = memory_->allocate(bytes, alignment, node))) return block;
+    if (!some) return block;
+  }
+}
+
+Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
+                                         std::optional<numa::NodeId> node, Duration timeout) {
+  if (!admission_.crowded()) [[likely]] {
+    auto block = allocate(bytes, alignment, node);
+    if (block || block.error().code != Code::full) return block;
+  }
+  const TimePoint started = clock_.now();
+  std::optional<Result<Block>> outcome;
+  if (timeout > Duration::zero() && !shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
+  admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
+    outcome.emplace(allocate(bytes, alignment, node));
+    return *outcome || outcome->error().code != Code::full;
+  });
+  const std::lock_guard lock(mutex_);
+  counts_.puts_waited += 1;
+  counts_.put_waits.add(clock_.now() - started);
+  if (outcome && (*outcome || outcome->error().code != Code::full)) return std::move(*outcome);
+  return fail(
+      Code::full, "Store::put",
+      fmt::format("no room for {} within {} ms{}: {}; drop references, release pins, or open the "
+                  "store with a larger arena (HOLDFAST_ARENA){}",
+                  format_bytes(bytes), std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
+                  outcome ? "" : ", with other puts ahead in line", what_holds_memory(),
+                  kept_ ? "" : " or a directory to spill to (HOLDFAST_SPILL)"));
+}
+
+std::string Holdings::what_holds_memory() const {
+  std::uint64_t used = 0, largest = 0;
+  for (std::size_t segment = 0; segment < memory_->arena().segments().size(); ++segment) {
+    const numa::AllocatorStats stats = memory_->allocator_stats(segment);
+    used += stats.bytes_used;
+    largest = std::max(largest, stats.largest_free);
+  }
+  std::uint64_t pinned = 0;
+  for (const Block& block : limbo_) pinned += block.extent.bytes;
+  const std::uint64_t cached = cache_->bytes();
+  const std::uint64_t kept = counts_.memory_bytes - cached;
+  const std::uint64_t rest = used - std::min(used, kept + cached + pinned);
+  return fmt::format(
+      "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), {} erased "
+      "objects "
+      "that are still pinned, {} drafts, copies of remote objects and the catalogue; the largest hole is "
+      "{}{}{}",
+      format_bytes(memory_->arena().bytes()), format_bytes(kept),
+      kept_ ? " (pinned now, or not written yet)" : "", format_bytes(cached), format_bytes(pinned),
+      format_bytes(rest), format_bytes(largest),
+      disk_refuses_.empty() ? "" : "; nothing more is written to disk: ", disk_refuses_);
 }
 
 /// Into the catalogue; cached objects, which take entries, too, give way.
@@ -46,27 +112,49 @@ bool Holdings::kept(const ObjectId& id, const Record& record) const {
   return record.handles > 0 || record.named || holders_.keeps(id);
 }
 
+/// Into one of the sets from which objects leave memory, and out of the other.
+void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) {
+  if (queue == Record::Queue::kept && !kept_) queue = Record::Queue::none;
+  if (record.queue == queue) return;
+  const bool in_memory = record.place == Record::Place::memory;
+  if (in_memory) count_in(record, false);
+  if (record.queue == Record::Queue::cache) cache_->erase(id.low);
+  if (record.queue == Record::Queue::kept) kept_->erase(id.low);
+  if (queue == Record::Queue::cache) cache_->insert(id.low, record.extent.bytes);
+  if (queue == Record::Queue::kept) kept_->insert(id.low, record.extent.bytes);
+  record.queue = queue;
+  if (in_memory) count_in(record, true);
+}
+
+void Holdings::used(std::span<const std::uint64_t> objects) {
+  const std::lock_guard lock(mutex_);
+  for (const std::uint64_t object : objects) {
+    cache_->hit(object);
+    if (kept_) kept_->hit(object);
+  }
+}
+
 /// Puts an object where it belongs after what keeps it has changed.
 void Holdings::settle(const ObjectId& id) {
   const auto slot = catalogue_.slot_of(Key::of(id));
   if (!slot) return;  // not sealed yet, or erased
   Record& record = records_[*slot];
-  const bool cached = !kept(id, record);
-  if (cached == record.cached) return;
-  if (!cached) {
-    cache_->erase(id.low);
-    record.cached = false;
-    return;
+  if (record.place == Record::Place::leaving || record.place == Record::Place::returning)
+    return;  // settled when it has arrived
+  const bool on_disk = record.place == Record::Place::disk;
+  if (kept(id, record)) return enqueue(id, record, on_disk ? Record::Queue::none : Record::Queue::kept);
+  if (lifetime_.collect == Collect::lazy && !on_disk) {
+    if (record.copy != 0) {
+      dead_copies_.push_back(std::exchange(record.copy, 0));
+      wake_spiller();
+    }
+    return enqueue(id, record, Record::Queue::cache);
   }
+  // Nothing would be gained by cached objects on a disk.
   const Entry entry = catalogue_.read(*slot);
-  if (lifetime_.collect == Collect::eager) {
-    counts_.collected += 1;
-    counts_.collected_bytes += entry.layout.size;
-    take_out(*slot, entry);
-    return;
-  }
-  cache_->insert(id.low, record.extent.bytes);
-  record.cached = true;
+  counts_.collected += 1;
+  counts_.collected_bytes += entry.layout.size;
+  take_out(*slot, entry);
 }
 
 Status Holdings::may_hold(const ObjectId& id, const TokenId& token) const {
@@ -179,11 +267,13 @@ bool Holdings::evict_one() {
     HOLDFAST_CHECK(slot.has_value(), "what is cached is in the catalogue");
     const Entry entry = catalogue_.read(*slot);
     Record& record = records_[*slot];
+    count_in(record, false);
+    record.queue = Record::Queue::none;  // by the policy
+    count_in(record, true);
     if (neighbours_.pinned({rank_, entry.location})) {
-      cache_->insert(*key, record.extent.bytes);
+      enqueue(id, record, Record::Queue::cache);
       continue;
     }
-    record.cached = false;
     counts_.evictions += 1;
     counts_.evicted_bytes += entry.layout.size;
     take_out(*slot, entry);
@@ -192,11 +282,13 @@ bool Holdings::evict_one() {
   return false;
 }
 
-void Holdings::make_room(std::uint64_t bytes) {
+/// False if nothing could be evicted.
+bool Holdings::make_room(std::uint64_t bytes) {
   const std::uint64_t wanted = bytes + memory_->arena().bytes() / kExtraShare;
   const std::uint64_t before = cache_->bytes();
   while (before - cache_->bytes() < wanted && evict_one()) {
   }
+  return cache_->bytes() < before;
 }
 
 }  // namespace holdfast

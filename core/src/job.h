@@ -9,6 +9,7 @@
 #include "holdfast/base/random.h"
 #include "holdfast/fabric/fabric.h"
 #include "holdfast/options.h"
+#include "src/access_log.h"
 #include "src/counters.h"
 #include "src/holdings.h"
 #include "src/local_memory.h"
@@ -30,6 +31,8 @@ struct Job {
   std::shared_ptr<References> references;
   std::unique_ptr<Holdings> holdings;
   Counters counters;
+  AccessLog accesses;
+  SharedHistogram remote_gets;
   std::vector<std::atomic<bool>> unmappable;  ///< neighbours whose memory could not be mapped: read by fabric
 
   /// The member's arena where it is mapped here, mapping it now if it can be. nullptr: read it by fabric.

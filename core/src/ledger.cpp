@@ -47,6 +47,18 @@ std::optional<std::uint32_t> Ledger::announce(const PinnedBlock& block) noexcept
   return std::nullopt;
 }
 
+void ledger_pins_of(const LedgerMemory* ledger, std::uint64_t bytes, MemberId owner,
+                    std::vector<std::uint64_t>& found) {
+  const std::uint64_t present = (bytes - sizeof(LedgerMemory)) / sizeof(std::uint64_t);
+  const std::uint64_t used = std::min(ledger->high_water.load(std::memory_order_seq_cst), present);
+  const std::uint64_t first = PinnedBlock{owner, 0}.pack();
+  for (std::uint64_t slot = 0; slot < used; ++slot) {
+    const std::uint64_t pin = ledger->slots()[slot].load(std::memory_order_seq_cst);
+    if (pin >> PinnedBlock::kOwnerShift == first >> PinnedBlock::kOwnerShift)
+      found.push_back((pin - first) * kCacheLine);
+  }
+}
+
 bool ledger_pins(const LedgerMemory* ledger, std::uint64_t bytes, const PinnedBlock& block) noexcept {
   // The neighbour's word is not trusted beyond the memory that is mapped.
   const std::uint64_t present = (bytes - sizeof(LedgerMemory)) / sizeof(std::uint64_t);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "holdfast/base/result.h"
 #include "holdfast/numa/arena.h"
@@ -20,8 +21,9 @@ struct PinnedBlock {
 
   /// Never 0, which means a free slot.
   std::uint64_t pack() const noexcept {
-    return (static_cast<std::uint64_t>(owner.value) + 1) << 40 | location / kCacheLine;
+    return (static_cast<std::uint64_t>(owner.value) + 1) << kOwnerShift | location / kCacheLine;
   }
+  static constexpr unsigned kOwnerShift = 40;
 };
 inline constexpr std::uint32_t kMostMembers = (1U << 24) - 2;
 
@@ -59,6 +61,10 @@ class Ledger {
   numa::SharedRegion region_;
   std::uint32_t slots_ = 0;
 };
+
+/// The locations of all blocks of a member that a ledger announces, added to `found`.
+void ledger_pins_of(const LedgerMemory* ledger, std::uint64_t bytes, MemberId owner,
+                    std::vector<std::uint64_t>& found);
 
 /// True if a ledger of `bytes` bytes, this process's or a neighbour's, announces the block.
 bool ledger_pins(const LedgerMemory* ledger, std::uint64_t bytes, const PinnedBlock& block) noexcept;

@@ -38,6 +38,7 @@ class LocalMemory {
   void start_prefault() { arena_->start_prefault(); }  ///< see numa::Arena
   void stop_prefault() { arena_->stop_prefault(); }    ///< likewise
   Ledger& ledger() noexcept { return ledger_; }
+  numa::Allocator& allocator(std::size_t segment) const noexcept { return *allocators_[segment]; }
   numa::AllocatorStats allocator_stats(std::size_t segment) const { return allocators_[segment]->stats(); }
 
   /// On `node`, or the calling thread's node; the nearest one with room where that is full. Any thread.

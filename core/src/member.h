@@ -19,6 +19,7 @@
 #include "src/lanes.h"
 #include "src/mutation.h"
 #include "src/protocols.h"
+#include "src/spiller.h"
 
 namespace holdfast {
 
@@ -53,6 +54,7 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<WaitResult> wait(std::span<const Entry> entries, std::size_t count, Duration timeout);
   Result<ObjectRef> lookup(const Key& name, Duration timeout, const GetOptions& options);
   Result<bool> contains(const Target& target, Duration timeout);
+  void prefetch(std::span<const Entry> entries);
   bool is_ready(const Entry& entry);
   Status barrier(Duration timeout);
 
@@ -61,6 +63,10 @@ class Member : public std::enable_shared_from_this<Member> {
   Result<Entry> entry_of(const ObjectRef& ref, std::string_view operation) const;
   Result<ObjectRef> redeem(std::string_view token, Duration timeout);
   std::string token_of(const ObjectRef& ref);
+  Result<std::vector<ObjectRef>> parts(const Entry& entry, Duration timeout);
+  Result<std::string> why(const Entry& entry, Duration timeout);
+  /// What an object that declares `refs` keeps. Errors: invalid.
+  Result<std::vector<Part>> as_parts(std::span<const ObjectRef> refs) const;
   /// A reference of this process to an object that is kept until now by something else: a token, a name.
   /// Errors: not_found, expired, timed_out, owner_lost.
   Result<ObjectRef> hold(const Entry& entry, const TokenId& token, Duration timeout);
@@ -74,6 +80,7 @@ class Member : public std::enable_shared_from_this<Member> {
  private:
   Member(const Clock& clock, const StoreOptions& options);
   Status join(fabric::Launch& launch, Deadline deadline);
+  Status start_spilling(std::vector<std::unique_ptr<Disk>> disks);
   Status start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
                std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards);
   ObjectRef make_ref(const Entry& entry, std::shared_ptr<Reference> reference) const;
@@ -96,6 +103,7 @@ class Member : public std::enable_shared_from_this<Member> {
   std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<Agent> agent_;
   std::unique_ptr<AgentThread> agent_thread_;
+  std::unique_ptr<SpillThread> spill_;  ///< null without directories to spill to
   std::atomic<std::uint64_t> barriers_{0};
   std::atomic<bool> closed_{false};
 };
@@ -119,6 +127,7 @@ struct DraftState {
   ObjectId id;
   BlockLayout layout;
   Block block;
+  std::vector<Part> parts;
   Duration timeout{};     ///< for the name
   bool promised = false;  ///< a reference was given out
   bool sealed = false;

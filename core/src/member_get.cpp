@@ -138,6 +138,10 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
     });
     (*lane)->drive([&] { return outstanding == 0; }, Deadline::never(), spin_for(bytes));
   }
+  std::vector<Entry> elsewhere;
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (!found[i]) elsewhere.push_back(entries[i]);
+  if (elsewhere.size() > 1) prefetch(elsewhere);
   std::vector<Result<Pin>> pins;
   pins.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -150,6 +154,16 @@ std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Durati
           get(entries[i], {}, std::max(deadline.left(job_.clock), std::min(timeout, Duration(1))), options));
   }
   return pins;
+}
+
+void Member::prefetch(std::span<const Entry> entries) {
+  std::map<MemberId, std::vector<ObjectId>> by_owner;
+  for (const Entry& entry : entries) by_owner[entry.owner].push_back(entry.id);
+  auto lane = lanes_->mine();
+  if (!lane) return;  // the gets will say why
+  (*lane)->run([&](Channel& channel) {
+    for (const auto& [owner, ids] : by_owner) holdfast::prefetch(job_, channel, owner, ids);
+  });
 }
 
 bool Member::is_ready(const Entry& entry) {

@@ -11,6 +11,7 @@
 #include "holdfast/version.h"
 #include "src/member.h"
 #include "src/socket_neighbours.h"
+#include "src/uring_disk.h"
 
 namespace holdfast {
 namespace {
@@ -33,6 +34,8 @@ Status check_options(const StoreOptions& options) {
   if (options.lifetime.token_lifetime < std::chrono::milliseconds(1) ||
       options.lifetime.token_lifetime > std::chrono::hours(24 * 30))
     return bad("LifetimeOptions::token_lifetime must be 1 ms to 30 days");
+  if (options.lifetime.spill.above_percent < 1 || options.lifetime.spill.above_percent > 95)
+    return bad("SpillPolicy::above_percent (HOLDFAST_SPILL_ABOVE) must be 1 to 95");
   return {};
 }
 
@@ -99,6 +102,10 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   job_.references = std::make_shared<References>(MemberId{identity.rank});
   job_.references->set_member(weak_from_this());
 
+  std::vector<std::unique_ptr<Disk>> disks;
+  if (!job_.options.lifetime.spill.directories.empty()) {
+    HOLDFAST_TRY(disks, UringDisk::open(job_.options.lifetime.spill.directories));
+  }
   HOLDFAST_TRY(const numa::Topology topology, numa::Topology::discover());
   HOLDFAST_TRY(job_.memory,
                LocalMemory::create(topology, job_.options.arena, job_.options.pins, identity.size));
@@ -106,7 +113,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   HOLDFAST_TRY(const Block catalogue, Holdings::allocate_catalogue(*job_.memory, geometry));
   HOLDFAST_TRY(auto neighbours, SocketNeighbours::start({identity.job, MemberId{identity.rank}, incarnation},
                                                         job_.memory->arena(), job_.memory->ledger()));
-  const std::string host_socket = neighbours->socket_name();
+  SocketNeighbours& sockets = *neighbours;
   job_.neighbours = std::move(neighbours);
 
   HOLDFAST_TRY(fabric_, fabric::open_ofi({job_.options.provider, job_.options.interface}, job_.clock));
@@ -128,7 +135,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   card.pid = static_cast<std::uint32_t>(getpid());
   card.incarnation = incarnation;
   card.address = endpoint->address();
-  card.host_socket = host_socket;
+  card.host_socket = sockets.socket_name();
   card.arena_bytes = job_.memory->arena().bytes();
   card.catalogue_at = catalogue.location;
   card.catalogue = geometry;
@@ -145,7 +152,22 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
     cards.push_back(std::move(*decoded));
   }
   HOLDFAST_DO(check_cards(cards));
-  return start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards));
+  HOLDFAST_DO(start(identity, std::move(endpoint), std::move(regions), catalogue, std::move(cards)));
+  sockets.set_answerer([this](const ObjectId& id) { return job_.holdings->why(id); });
+  return start_spilling(std::move(disks));
+}
+
+Status Member::start_spilling(std::vector<std::unique_ptr<Disk>> disks) {
+  if (disks.empty()) return {};
+  SpillOptions options;
+  // A member with little memory does not take much of a disk at once.
+  options.segment_bytes =
+      std::clamp(job_.memory->arena().bytes() / 4, options.transfer_bytes * 4, options.segment_bytes);
+  HOLDFAST_TRY(spill_,
+               SpillThread::start(
+                   job_.clock, *job_.holdings, [this](Notice notice) { agent_->tell(std::move(notice)); },
+                   std::move(disks), options));
+  return {};
 }
 
 Status Member::start(const fabric::Identity& identity, std::unique_ptr<fabric::Endpoint> endpoint,
@@ -179,6 +201,7 @@ Status Member::close() {
   // From the top down: what waits on lanes ends first; then nobody serves; then neighbours see the hang-up.
   if (agent_) agent_->help(nullptr);
   lanes_.reset();
+  spill_.reset();  // it tells waiters through the agent
   agent_thread_.reset();
   agent_.reset();
   if (job_.references) job_.references->close();
@@ -204,6 +227,24 @@ Stats Member::stats() {
   stats.cached = counts.cached;
   stats.cached_bytes = counts.cached_bytes;
   stats.held_elsewhere = counts.held_elsewhere;
+  stats.on_disk = counts.on_disk;
+  stats.on_disk_bytes = counts.on_disk_bytes;
+  stats.spilling = counts.spilling;
+  stats.spilling_bytes = counts.spilling_bytes;
+  stats.spills = counts.spills;
+  stats.spilled_bytes = counts.spilled_bytes;
+  stats.restores = counts.restores;
+  stats.restored_bytes = counts.restored_bytes;
+  stats.moved = counts.moved;
+  stats.moved_bytes = counts.moved_bytes;
+  stats.thrashing = counts.thrashing;
+  stats.puts_waiting = counts.puts_waiting;
+  stats.puts_waited = counts.puts_waited;
+  stats.put_waits = counts.put_waits;
+  stats.spill_times = counts.spill_times;
+  stats.restore_times = counts.restore_times;
+  stats.remote_gets = job_.remote_gets.read();
+  if (spill_) stats.spill_directories = spill_->stats().directories;
   stats.placed_elsewhere = job_.memory->placed_elsewhere();
   const Counters& counters = job_.counters;
   stats.puts = counters.sum(Count::puts);
@@ -211,6 +252,7 @@ Stats Member::stats() {
   stats.gets_local = counters.sum(Count::gets_local);
   stats.gets_shared = counters.sum(Count::gets_shared);
   stats.gets_remote = counters.sum(Count::gets_remote);
+  stats.gets_from_disk = counters.sum(Count::gets_from_disk);
   stats.get_bytes_local = counters.sum(Count::get_bytes_local);
   stats.get_bytes_shared = counters.sum(Count::get_bytes_shared);
   stats.get_bytes_remote = counters.sum(Count::get_bytes_remote);
@@ -234,8 +276,10 @@ Stats Member::stats() {
   const auto report = job_.memory->arena().report();
   for (std::size_t i = 0; i < report.size(); ++i) {
     const numa::AllocatorStats allocator = job_.memory->allocator_stats(i);
+    const Holdings::Counts::Segment& segment = counts.segments[i];
     stats.nodes.push_back({report[i], allocator.bytes_used, allocator.bytes_total - allocator.bytes_used,
-                           allocator.largest_free});
+                           allocator.largest_free, segment.objects, segment.kept, segment.cached,
+                           segment.spilling, segment.pinned});
   }
   return stats;
 }

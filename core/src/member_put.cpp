@@ -36,21 +36,25 @@ std::optional<numa::NodeId> Member::node_for(const PutOptions& options) {
 
 Result<Draft> Member::draft(std::uint64_t size, const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(size, options));
-  HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), node_for(options)));
+  HOLDFAST_TRY(auto parts, as_parts(options.parts));
+  HOLDFAST_TRY(const Block block, job_.holdings->allocate_in_line(layout.block_bytes(), layout.alignment(),
+                                                                  node_for(options), options.timeout));
   auto state =
       std::make_unique<DraftState>(shared_from_this(), job_.memory, job_.holdings->new_id(), layout, block);
   state->timeout = options.timeout;
+  state->parts = std::move(parts);
   return Draft(std::move(state));
 }
 
 Result<ObjectRef> Member::put(std::optional<Key> name, std::span<const std::byte> bytes,
                               const PutOptions& options) {
   HOLDFAST_TRY(const BlockLayout layout, layout_for(bytes.size(), options));
-  HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), node_for(options)));
+  HOLDFAST_TRY(auto parts, as_parts(options.parts));
+  HOLDFAST_TRY(const Block block, job_.holdings->allocate_in_line(layout.block_bytes(), layout.alignment(),
+                                                                  node_for(options), options.timeout));
   DraftState draft({}, job_.memory, job_.holdings->new_id(), layout, block);
   draft.timeout = options.timeout;
+  draft.parts = std::move(parts);
   fill_block(block.address, layout, bytes);
   return enter(draft, name);
 }
@@ -65,7 +69,7 @@ Result<ObjectRef> Member::enter(DraftState& draft, const std::optional<Key>& nam
   write_header(draft.block.address,
                {draft.id, job_.peers->card(job_.peers->self()).incarnation, draft.layout},
                job_.holdings->new_generation());
-  auto sealed = job_.holdings->seal(draft.id, draft.layout, draft.block);
+  auto sealed = job_.holdings->seal(draft.id, draft.layout, draft.block, std::move(draft.parts));
   if (!sealed) {
     drop(draft);
     return tl::unexpected(std::move(sealed).error());

@@ -39,10 +39,22 @@ Result<MessageHeader> decode_message(std::span<const std::byte> bytes) {
   header.request = in.get<std::uint64_t>();
   header.reply_to = in.get_bytes();
   header.body = in.get_bytes();
-  const bool known = header.type >= MessageType::reply && header.type <= MessageType::ping;
+  const bool known = header.type >= MessageType::reply && header.type <= MessageType::hurry;
   if (magic != MessageHeader::kMagic || !in.ok() || !in.at_end() || !known)
     return fail(Code::invalid, "decode_message", "not a message of this version");
   return header;
+}
+
+void put_id(WireWriter& out, const ObjectId& id) {
+  out.put(id.high);
+  out.put(id.low);
+}
+
+ObjectId get_id(WireReader& in) {
+  ObjectId id;
+  id.high = in.get<std::uint64_t>();
+  id.low = in.get<std::uint64_t>();
+  return id;
 }
 
 void put_key(WireWriter& out, const Key& key) {
@@ -78,22 +90,6 @@ Entry get_entry(WireReader& in) {
   entry.owner.value = in.get<std::uint32_t>();
   return entry;
 }
-
-namespace {
-
-void put_id(WireWriter& out, const ObjectId& id) {
-  out.put(id.high);
-  out.put(id.low);
-}
-
-ObjectId get_id(WireReader& in) {
-  ObjectId id;
-  id.high = in.get<std::uint64_t>();
-  id.low = in.get<std::uint64_t>();
-  return id;
-}
-
-}  // namespace
 
 void put_hold(WireWriter& out, const HoldRequest& request) {
   put_id(out, request.id);

@@ -26,8 +26,16 @@ enum class MessageType : std::uint8_t {
   hold =
       10,  ///< object id, hold's number, token (number 0: none). Owner: counts the sender. not_found, expired
   report = 11,  ///< numbers of tokens, drops, undone; then these (id, number). Owner: notes all
-  leave = 12,   ///< the sender closes: all it holds is dropped. No reply
-  ping = 13,    ///< no reply: sending it shows whether the peer's endpoint is still there
+  leave = 12,  ///< the sender closes: all it holds is dropped. No reply
+  ping = 13,   ///< no reply: sending it shows whether the peer's endpoint is still there
+  restore =
+      14,  ///< object key. Owner: brings it back from disk; replies its entry. not_found, corrupt, system
+  prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply
+  parts = 16,     ///< object id, first. Owner: replies how many parts it has, how many follow, their entries.
+                  ///< not_found
+  used = 17,      ///< number of objects, the low halves of their ids: the sender has got them. No reply
+  why = 18,       ///< object id. Owner: replies what it knows of it, for people
+  hurry = 19,     ///< the sender is short of memory: what is to be reported to it goes now. No reply
 };
 
 struct MessageHeader {
@@ -45,6 +53,8 @@ std::vector<std::byte> encode(const MessageHeader& header);
 /// Spans point into `bytes`. Errors: invalid.
 Result<MessageHeader> decode_message(std::span<const std::byte> bytes);
 
+void put_id(WireWriter& out, const ObjectId& id);
+ObjectId get_id(WireReader& in);
 void put_key(WireWriter& out, const Key& key);
 Key get_key(WireReader& in);
 void put_entry(WireWriter& out, const Entry& entry);
@@ -57,6 +67,9 @@ void put_report(WireWriter& out, const ReferenceReport& report);
 ReferenceReport get_report(WireReader& in);
 /// Items that surely fit into a message.
 inline constexpr std::size_t kReportItems = 128;
+inline constexpr std::size_t kPrefetchItems = 128;
+inline constexpr std::size_t kPartItems = 64;
+inline constexpr std::size_t kUsedItems = 256;
 
 /// A reply's body: the status, then what the handler adds.
 inline constexpr std::size_t kGoodStatusBytes = 1;

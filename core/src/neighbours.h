@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
@@ -29,6 +31,12 @@ class Neighbours {
 
   /// True if any process on this host announces a pin of this block of this member. Any thread.
   virtual bool pinned(const PinnedBlock& block) const = 0;
+
+  /// The processes that announce one, as people know them: "process 4711". Any thread.
+  virtual std::vector<std::string> pinning(const PinnedBlock& block) const = 0;
+
+  /// The locations of all blocks of a member that any process on this host announces, sorted. Any thread.
+  virtual std::vector<std::uint64_t> pinned_locations(MemberId owner) const = 0;
 
   /// Neighbours that have gone since this member attached to them.
   virtual std::uint64_t lost() const noexcept = 0;

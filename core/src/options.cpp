@@ -39,6 +39,16 @@ Result<std::vector<numa::NodeId>> parse_nodes(std::string_view text) {
   return nodes;
 }
 
+std::vector<std::string> parse_paths(std::string_view text) {
+  std::vector<std::string> paths;
+  while (!text.empty()) {
+    const auto colon = std::min(text.find(':'), text.size());
+    if (colon != 0) paths.emplace_back(text.substr(0, colon));
+    text.remove_prefix(std::min(colon + 1, text.size()));
+  }
+  return paths;
+}
+
 /// One of a few words.
 template <class Enum, std::size_t N>
 Result<Enum> parse_word(std::string_view text, std::string_view variable,
@@ -106,6 +116,12 @@ Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
   if (const auto text = environment.get(Variable::token_lifetime)) {
     HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_TOKEN_LIFETIME"));
     options.lifetime.token_lifetime = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
+  }
+  if (const auto text = environment.get(Variable::spill))
+    options.lifetime.spill.directories = parse_paths(*text);
+  if (const auto text = environment.get(Variable::spill_above)) {
+    HOLDFAST_TRY(const std::uint64_t percent, parse_number(*text, "HOLDFAST_SPILL_ABOVE"));
+    options.lifetime.spill.above_percent = static_cast<std::uint32_t>(std::min<std::uint64_t>(percent, 1000));
   }
   return options;
 }

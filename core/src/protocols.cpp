@@ -15,21 +15,18 @@ namespace {
 
 constexpr std::string_view kOperation = "Store::get";
 
-// Each round means that the object was moved, or its bytes changed, while it was read.
-constexpr int kReadAttempts = 8;
+// Each means that the object was moved, or its bytes changed, while it was read.
+constexpr int kSureAttempts = 8;
 // Rounds that find the entry as it was: then it is not a change that spoils the bytes.
 constexpr int kSameAttempts = 3;
 
 /// Asks for a key's entry and waits for it at its keeper, who is told when the wait ends without it.
-Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Key key, Deadline deadline,
-                                Cancellation* cancellation) {
+Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, MessageType type, Key key,
+                                Deadline deadline, Cancellation* cancellation) {
   if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
-  const bool is_name = key.kind == Key::Kind::name;
   WireWriter body;
   put_key(body, key);
-  auto reply = co_await channel.call(job.peers->receiver(keeper),
-                                     is_name ? MessageType::await_name : MessageType::await_object,
-                                     body.take(), deadline, cancellation);
+  auto reply = co_await channel.call(job.peers->receiver(keeper), type, body.take(), deadline, cancellation);
   if (reply) {
     WireReader in(*reply);
     const Entry entry = get_entry(in);
@@ -55,21 +52,32 @@ tl::unexpected<Error> corrupt(Job& job, const Entry& entry) {
           entry.id.to_hex(), job.peers->describe(entry.owner)));
 }
 
-/// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
-Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want,
-                                 std::span<std::byte> into, Deadline deadline) {
-  int same = 0;
-  for (int attempt = 0; attempt < kReadAttempts && same < kSameAttempts; ++attempt) {
-    auto read = co_await read_block(job, channel, entry, want, into, deadline);
-    if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
-    if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
-    job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
-    auto now = co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline);
-    if (!now) co_return tl::unexpected(std::move(now).error());
-    same = *now == entry ? same + 1 : 0;
-    entry = *now;
-  }
-  co_return corrupt(job, entry);
+tl::unexpected<Error> never_still(const Job& job, const Entry& entry) {
+  return fail(
+      Code::timed_out, kOperation,
+      fmt::format("object {} left its place each time before it was read; {} has too little memory for "
+                  "what is asked of it",
+                  entry.id.to_hex(), job.peers->describe(entry.owner)));
+}
+
+/// Counts attempts to catch an object that moves: a few without looking at the clock, then until the
+/// deadline.
+class Rounds {
+ public:
+  Rounds(const Clock& clock, Deadline deadline) noexcept : clock_(clock), deadline_(deadline) {}
+  bool another() noexcept { return ++count_ <= kSureAttempts || !deadline_.passed(clock_); }
+
+ private:
+  const Clock& clock_;
+  Deadline deadline_;
+  int count_ = 0;
+};
+
+void count_remote(Job& job, const Entry& entry, std::uint64_t bytes, TimePoint started) {
+  job.counters.add(Count::gets_remote);
+  job.counters.add(Count::get_bytes_remote, bytes);
+  job.remote_gets.add(job.clock.now() - started);
+  job.accesses.note(entry.id, entry.owner);
 }
 
 std::uint64_t wanted_bytes(const Entry& entry, const Want& want) {
@@ -100,7 +108,8 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
     if (*found) co_return **found;
   }
   if (!waiting.allowed) co_return missing(name);
-  auto entry = co_await await_entry(job, channel, home, name, deadline, waiting.cancellation);
+  auto entry =
+      co_await await_entry(job, channel, home, MessageType::await_name, name, deadline, waiting.cancellation);
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("the name was not published before the deadline (its home is {})",
@@ -124,49 +133,97 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
   Entry sought;
   sought.id = id;
   if (!waiting.allowed) co_return missing(sought);
-  auto entry = co_await await_entry(job, channel, owner, Key::of(id), deadline, waiting.cancellation);
+  auto entry = co_await await_entry(job, channel, owner, MessageType::await_object, Key::of(id), deadline,
+                                    waiting.cancellation);
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("object {} was not sealed before the deadline", id.to_hex()));
   co_return entry;
 }
 
+namespace {
+
+/// Asks the owner to bring an object back from disk.
+Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline deadline,
+                               Cancellation* cancellation) {
+  job.counters.add(Count::gets_from_disk);
+  auto now = co_await await_entry(job, channel, entry.owner, MessageType::restore, Key::of(entry.id),
+                                  deadline, cancellation);
+  if (!now && now.error().code == Code::timed_out)
+    co_return fail(Code::timed_out, kOperation,
+                   fmt::format("{} did not bring object {} back from disk before the deadline",
+                               job.peers->describe(entry.owner), entry.id.to_hex()));
+  co_return now;
+}
+
+/// Where an object lies that was not where it was remembered: sealed, and in memory.
+Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Waiting waiting,
+                                   Deadline deadline) {
+  HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, waiting, deadline));
+  if (!entry.on_disk()) co_return entry;
+  co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
+}
+
+/// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
+Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want,
+                                 std::span<std::byte> into, Deadline deadline) {
+  Rounds rounds(job.clock, deadline);
+  int same = 0;
+  while (same < kSameAttempts && rounds.another()) {
+    if (entry.on_disk()) {
+      HOLDFAST_CO_TRY(entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation));
+    }
+    auto read = co_await read_block(job, channel, entry, want, into, deadline);
+    if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
+    if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
+    job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
+    auto now = co_await find_in_memory(job, channel, entry, want.waiting, deadline);
+    if (!now) co_return tl::unexpected(std::move(now).error());
+    same = *now == entry ? same + 1 : 0;
+    entry = *now;
+  }
+  if (same < kSameAttempts) co_return never_still(job, entry);
+  co_return corrupt(job, entry);
+}
+
+}  // namespace
+
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline) {
+  const TimePoint started = job.clock.now();
   Entry entry;
   if (const Key* name = std::get_if<Key>(&target)) {
     HOLDFAST_CO_TRY(entry, co_await resolve(job, channel, *name, want.waiting, deadline));
   } else {
     entry = std::get<Entry>(target);
   }
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+  for (Rounds rounds(job.clock, deadline); rounds.another();) {
     auto view = job.view_of(entry.owner, deadline);
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
       HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
-      job.counters.add(Count::gets_remote);
-      job.counters.add(Count::get_bytes_remote, landed.payload.size());
+      count_remote(job, entry, landed.payload.size(), started);
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
     Pin pin;
     HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
     if (there) co_return std::move(pin);
-    // Not sealed yet, or erased; the owner knows which.
-    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline));
+    // Not sealed yet, erased, or on disk; the owner knows which.
+    HOLDFAST_CO_TRY(entry, co_await find_in_memory(job, channel, entry, want.waiting, deadline));
   }
-  co_return missing(target);
+  co_return never_still(job, entry);
 }
 
 Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
                                      std::span<std::byte> into, Deadline deadline) {
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+  const TimePoint started = job.clock.now();
+  for (Rounds rounds(job.clock, deadline); rounds.another();) {
     auto view = job.view_of(entry.owner, deadline);
     if (!view) co_return tl::unexpected(std::move(view).error());
     const std::uint64_t bytes = wanted_bytes(entry, want);
     if (*view == nullptr) {
       auto landed = co_await read_object(job, channel, entry, want, into.first(bytes), deadline);
       if (!landed) co_return tl::unexpected(std::move(landed).error());
-      job.counters.add(Count::gets_remote);
-      job.counters.add(Count::get_bytes_remote, bytes);
+      count_remote(job, entry, bytes, started);
       co_return bytes;
     }
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in
@@ -177,9 +234,20 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
       copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
       co_return pin.size();
     }
-    HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline));
+    HOLDFAST_CO_TRY(entry, co_await find_in_memory(job, channel, entry, want.waiting, deadline));
   }
-  co_return missing(entry);
+  co_return never_still(job, entry);
+}
+
+void prefetch(Job& job, Channel& channel, MemberId owner, std::span<const ObjectId> ids) {
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), kPrefetchItems));
+    WireWriter body;
+    body.put(static_cast<std::uint32_t>(some.size()));
+    for (const ObjectId& id : some) put_id(body, id);
+    channel.tell(job.peers->receiver(owner), MessageType::prefetch, body.take());
+    ids = ids.subspan(some.size());
+  }
 }
 
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline) {
@@ -239,6 +307,28 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
     references.not_answered(id, owner, request.number);
   }
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
+}
+
+Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                 Deadline deadline) {
+  std::vector<Entry> entries;
+  for (;;) {
+    WireWriter body;
+    put_id(body, id);
+    body.put(static_cast<std::uint64_t>(entries.size()));
+    auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::parts, body.take(), deadline);
+    if (!reply) co_return name_peer(job, owner, std::move(reply).error(), "Store::parts");
+    WireReader in(*reply);
+    const auto all = in.get<std::uint64_t>();
+    const auto some = in.get<std::uint32_t>();
+    for (std::uint32_t i = 0; i < some && in.ok(); ++i) {
+      entries.push_back(get_entry(in));
+      if (entries.back().owner.value >= job.peers->size()) break;
+    }
+    if (!in.ok() || !in.at_end() || (some == 0 && entries.size() < all))
+      co_return fail(Code::system, "Store::parts", "a member sent a reply that cannot be read");
+    if (entries.size() >= all) co_return entries;
+  }
 }
 
 Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline) {

@@ -41,6 +41,9 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
 Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
                                          std::vector<Entry> entries, Want want, Deadline deadline);
 
+/// Asks the owner to bring objects back from disk, those of them that are there; no answer.
+void prefetch(Job& job, Channel& channel, MemberId owner, std::span<const ObjectId> ids);
+
 /// Asks a name's home to enter it, and to take it back where no answer came in time. Errors: exists, full,
 /// timed_out, owner_lost.
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline);
@@ -56,6 +59,10 @@ void unpublish_unheard(Job& job, Channel& channel, const Key& name, const Object
 /// without one). A hold that got no answer is taken back. Errors: not_found, expired, timed_out, owner_lost.
 Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
                                                      TokenId token, Deadline deadline);
+
+/// What an object declares to be part of it. Errors: not_found, timed_out, owner_lost.
+Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
+                                                 Deadline deadline);
 
 /// Asks the owner to erase an object, then its name's home to forget it. Errors: not_found, timed_out,
 /// owner_lost.

@@ -158,6 +158,47 @@ Result<ObjectRef> Member::redeem(std::string_view token, Duration timeout) {
   return hold(entry, made, timeout);
 }
 
+Result<std::vector<Part>> Member::as_parts(std::span<const ObjectRef> refs) const {
+  std::vector<Part> parts;
+  parts.reserve(refs.size());
+  for (const ObjectRef& ref : refs) {
+    HOLDFAST_TRY(const Entry entry, entry_of(ref, "PutOptions::parts"));
+    parts.push_back({entry, ref.reference_});
+  }
+  return parts;
+}
+
+Result<std::vector<ObjectRef>> Member::parts(const Entry& entry, Duration timeout) {
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  std::vector<Entry> entries;
+  if (entry.owner == job_.peers->self()) {
+    HOLDFAST_TRY(entries, job_.holdings->parts_of(entry.id));
+  } else {
+    HOLDFAST_TRY(entries, run<std::vector<Entry>>(0, [&](Channel& channel, auto done) {
+                   spawn(parts_of_object(job_, channel, entry.owner, entry.id, deadline), done);
+                 }));
+  }
+  // The object keeps them until they are held.
+  std::vector<ObjectRef> refs;
+  for (const Entry& part : entries) {
+    HOLDFAST_TRY(ObjectRef ref, hold(part, {}, deadline.left(job_.clock)));
+    refs.push_back(std::move(ref));
+  }
+  return refs;
+}
+
+Result<std::string> Member::why(const Entry& entry, Duration timeout) {
+  if (entry.owner == job_.peers->self()) return job_.holdings->why(entry.id);
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  WireWriter body;
+  put_id(body, entry.id);
+  const auto reply = run<std::vector<std::byte>>(0, [&](Channel& channel, auto done) {
+    spawn(channel.call(job_.peers->receiver(entry.owner), MessageType::why, body.take(), deadline), done);
+  });
+  if (!reply) return name_peer(job_, entry.owner, reply.error(), "Store::why");
+  return WireReader(*reply).get_text();
+}
+
 Result<ObjectRef> Member::hold(const Entry& entry, const TokenId& token, Duration timeout) {
   References& references = *job_.references;
   if (entry.owner == job_.peers->self()) {

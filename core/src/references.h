@@ -42,6 +42,12 @@ class Reference {
   MemberId owner_;
 };
 
+/// An object that is declared to be part of another one, which keeps it.
+struct Part {
+  Entry entry;
+  std::shared_ptr<Reference> reference;
+};
+
 /// For one owner, in the order in which they take effect there.
 struct ReferenceReport {
   struct Token {

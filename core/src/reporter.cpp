@@ -11,6 +11,8 @@ namespace {
 
 // How long drops and tokens are collected for one message. Nothing waits for them but memory.
 constexpr Duration kReportInterval = std::chrono::milliseconds(5);
+// The same for what was got, which moves nothing but the order of eviction.
+constexpr Duration kHintInterval = std::chrono::milliseconds(100);
 // How long an owner may take to answer; then he is told again.
 constexpr Duration kReportTimeout = std::chrono::seconds(10);
 // How often members that hold something here are looked after. A send to a process that died fails at once.
@@ -30,11 +32,22 @@ Reporter::Reporter(Job& job, Channel& channel) : job_(job), channel_(channel) {
     something_.store(true, std::memory_order_release);
     channel_.wake();
   });
+  if (!job_.options.lifetime.spill.directories.empty())
+    job_.accesses.enable([this] {
+      got_some_.store(true, std::memory_order_release);
+      channel_.wake();
+    });
 }
+
+Reporter::~Reporter() { job_.accesses.enable(nullptr); }
 
 Deadline Reporter::turn() {
   const TimePoint now = job_.clock.now();
   const auto due = [now](const std::optional<TimePoint>& at) { return at && *at <= now; };
+  if (job_.holdings->take_shortage()) {
+    hurry();
+    ask_for_drops();
+  }
   if (!report_at_ && something_.load(std::memory_order_acquire)) report_at_ = now + kReportInterval;
   if (due(report_at_)) {
     report_at_.reset();
@@ -43,6 +56,11 @@ Deadline Reporter::turn() {
     expiry_at_ = job_.holdings->tidy();
   }
   if (due(expiry_at_)) expiry_at_ = job_.holdings->tidy();
+  if (!hints_at_ && got_some_.exchange(false, std::memory_order_acq_rel)) hints_at_ = now + kHintInterval;
+  if (due(hints_at_)) {
+    hints_at_.reset();
+    send_hints();
+  }
   if (job_.holdings->take_news()) {
     expiry_at_ = job_.holdings->next_expiry();
     if (!probe_at_) probe_at_ = now + kProbeInterval;
@@ -52,7 +70,7 @@ Deadline Reporter::turn() {
     if (probe_holders()) probe_at_ = now + kProbeInterval;
   }
   Deadline next = Deadline::never();
-  for (const auto& at : {report_at_, probe_at_, expiry_at_})
+  for (const auto& at : {report_at_, probe_at_, expiry_at_, hints_at_})
     if (at) next = std::min(next, Deadline::at(*at));
   return next;
 }
@@ -86,6 +104,33 @@ Task<References::Outcome> Reporter::send_report(MemberId owner, std::vector<std:
     pause = std::min(2 * pause, kLongestPause);
   }
   co_return References::Outcome::lost;
+}
+
+/// Tells owners what was got. One that is not told in time evicts by what it knows: nobody asks whether it
+/// came.
+void Reporter::send_hints() {
+  for (const auto& [owner, objects] : job_.accesses.take()) {
+    if (owner == job_.peers->self()) {
+      job_.holdings->used(objects);
+      continue;
+    }
+    const std::span<const std::uint64_t> all = objects;
+    for (std::size_t at = 0; at < all.size(); at += kUsedItems) {
+      const auto some = all.subspan(at, std::min(kUsedItems, all.size() - at));
+      WireWriter body;
+      body.put(static_cast<std::uint32_t>(some.size()));
+      for (const std::uint64_t object : some) body.put(object);
+      channel_.tell(job_.peers->receiver(owner), MessageType::used, body.take());
+    }
+  }
+}
+
+/// This member is short of memory: what others have dropped of it is not to wait for the rest of a batch.
+void Reporter::ask_for_drops() {
+  for (const MemberId member : job_.holdings->holding_members()) {
+    job_.counters.add(Count::reference_messages);
+    channel_.tell(job_.peers->receiver(member), MessageType::hurry, {});
+  }
 }
 
 bool Reporter::probe_holders() {

@@ -18,9 +18,13 @@ class Reporter {
  public:
   /// Both outlive it.
   Reporter(Job& job, Channel& channel);
+  ~Reporter();
 
   /// Starts what is due. When to call again; earlier, if the channel is woken.
   Deadline turn();
+
+  /// Reports at the next turn: an owner is short of memory.
+  void hurry() { report_at_ = job_.clock.now(); }
 
   /// Tells owners that this member leaves.
   void say_farewell();
@@ -29,6 +33,8 @@ class Reporter {
   void send_reports();
   bool probe_holders();  ///< false if there are none
   Task<References::Outcome> send_report(MemberId owner, std::vector<std::byte> body);
+  void send_hints();
+  void ask_for_drops();
   void probed(MemberId member, const Status& alive);
 
   Job& job_;
@@ -37,6 +43,8 @@ class Reporter {
   std::optional<TimePoint> report_at_;
   std::optional<TimePoint> probe_at_;
   std::optional<TimePoint> expiry_at_;
+  std::atomic<bool> got_some_{false};  ///< hints; set by any thread
+  std::optional<TimePoint> hints_at_;
   std::set<MemberId> probing_;              ///< whose answer has not come
   std::map<MemberId, unsigned> unreached_;  ///< how often in a row, where the last probe failed
 };

@@ -14,6 +14,7 @@
 #include "holdfast/base/log.h"
 #include "holdfast/base/thread.h"
 #include "holdfast/version.h"
+#include "holdfast/why.h"
 #include "src/descriptor_message.h"
 #include "src/wire.h"
 
@@ -21,14 +22,23 @@ namespace holdfast {
 namespace {
 
 constexpr std::uint64_t kHelloMagic = 0x6f6c6c6568666c68;
+constexpr std::uint64_t kWhyMagic = 0x3f79687777666c68;
+// What an answer may take of a packet.
+constexpr std::size_t kMostAnswer = 7 * 1024;
 // Processes of this user that may be attached at once; far above the cores of any host.
 constexpr std::size_t kMostReaders = 4096;
 
-bool same_user(int socket) {
+/// Who is at the other end; nobody (uid -1) where that cannot be told.
+ucred peer_of(int socket) {
   ucred peer{};
   socklen_t length = sizeof peer;
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == geteuid();
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) peer.uid = static_cast<uid_t>(-1);
+  return peer;
 }
+
+bool same_user(int socket) { return peer_of(socket).uid == geteuid(); }
+
+std::string socket_name_of(std::uint64_t incarnation) { return fmt::format("holdfast-{:016x}", incarnation); }
 
 sockaddr_un abstract_address(std::string_view name, socklen_t& length) {
   sockaddr_un address{};
@@ -45,7 +55,7 @@ SocketNeighbours::SocketNeighbours(Identity identity, const numa::Arena& arena, 
     : identity_(std::move(identity)),
       arena_(arena),
       ledger_(ledger),
-      socket_name_(fmt::format("holdfast-{:016x}", identity_.incarnation)) {}
+      socket_name_(socket_name_of(identity_.incarnation)) {}
 
 Result<std::unique_ptr<SocketNeighbours>> SocketNeighbours::start(Identity identity, const numa::Arena& arena,
                                                                   const Ledger& ledger) {
@@ -98,7 +108,7 @@ void SocketNeighbours::serve() {
       std::erase(watched_, view);
     }
     for (auto reader = readers_.begin(); reader != readers_.end();) {
-      const bool keep = waited[at++].revents == 0 || serve_hello(*reader);
+      const bool keep = waited[at++].revents == 0 || serve_first(*reader);
       const std::unique_lock lock(readers_mutex_);
       reader = keep ? std::next(reader) : readers_.erase(reader);
     }
@@ -114,18 +124,42 @@ void SocketNeighbours::accept_one() {
   readers_.push_back({std::move(connection), {}});
 }
 
-/// False when the connection is over.
-bool SocketNeighbours::serve_hello(Reader& reader) {
+/// The first packet says what is wanted. False when the connection is over.
+bool SocketNeighbours::serve_first(Reader& reader) {
   if (reader.ledger.base() != nullptr) return false;  // it has nothing more to say: this is its end
-  auto hello = receive_descriptors(reader.connection.get());
-  if (!hello || hello->files.size() != 1) return false;
-  WireReader in(hello->bytes);
+  const auto first = receive_descriptors(reader.connection.get());
+  if (!first) return false;
+  if (WireReader(first->bytes).get<std::uint64_t>() != kWhyMagic) return serve_hello(reader, *first);
+  answer(reader, *first);
+  return false;
+}
+
+void SocketNeighbours::answer(const Reader& reader, const DescriptorMessage& question) {
+  WireReader in(question.bytes);
+  in.get<std::uint64_t>();
+  ObjectId id;
+  id.high = in.get<std::uint64_t>();
+  id.low = in.get<std::uint64_t>();
+  if (!in.ok()) return;
+  std::string text;
+  {
+    const std::lock_guard lock(watched_mutex_);
+    if (answerer_) text = answerer_(id);
+  }
+  WireWriter out;
+  out.put_text(std::string_view(text).substr(0, kMostAnswer));
+  (void)send_descriptors(reader.connection.get(), out.bytes(), {});  // who asked may have gone
+}
+
+bool SocketNeighbours::serve_hello(Reader& reader, const DescriptorMessage& hello) {
+  if (hello.files.size() != 1) return false;
+  WireReader in(hello.bytes);
   const bool meant_for_us = in.get<std::uint64_t>() == kHelloMagic &&
                             in.get<std::uint32_t>() == kProtocolVersion && in.get_text() == identity_.job &&
                             in.get<std::uint64_t>() == identity_.incarnation;
   const auto ledger_bytes = in.get<std::uint64_t>();
   if (!meant_for_us || !in.ok() || ledger_bytes < sizeof(LedgerMemory)) return false;
-  auto ledger = numa::ReadOnlyMapping::map(hello->files.front(), ledger_bytes);
+  auto ledger = numa::ReadOnlyMapping::map(hello.files.front(), ledger_bytes);
   if (!ledger) {
     log(LogLevel::warning, fmt::format("refused a neighbour: {}", ledger.error().message()));
     return false;
@@ -211,6 +245,68 @@ bool SocketNeighbours::pinned(const PinnedBlock& block) const {
            ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
                        block);
   });
+}
+
+std::vector<std::string> SocketNeighbours::pinning(const PinnedBlock& block) const {
+  std::vector<std::string> processes;
+  if (ledger_pins(ledger_.shared(), ledger_.shared_bytes(), block))
+    processes.push_back(fmt::format("process {}, its owner's", getpid()));
+  const std::shared_lock lock(readers_mutex_);
+  for (const Reader& reader : readers_)
+    if (reader.ledger.base() != nullptr &&
+        ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
+                    block))
+      processes.push_back(fmt::format("process {}", peer_of(reader.connection.get()).pid));
+  return processes;
+}
+
+void SocketNeighbours::set_answerer(std::function<std::string(const ObjectId&)> answerer) {
+  const std::lock_guard lock(watched_mutex_);
+  answerer_ = std::move(answerer);
+}
+
+Result<std::string> why(const ObjectId& id, Duration timeout) {
+  constexpr std::string_view kOperation = "why";
+  const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!connection) return fail_errno(errno, kOperation, "cannot make a Unix socket");
+  socklen_t length = 0;
+  const sockaddr_un address = abstract_address(socket_name_of(id.high), length);
+  const auto lost = [&] {
+    return fail(
+        Code::owner_lost, kOperation,
+        fmt::format("no member of this user on this host has made object {}, or it has ended; ask on its "
+                    "owner's host while the job runs",
+                    id.to_hex()));
+  };
+  if (connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) return lost();
+  WireWriter question;
+  question.put(kWhyMagic);
+  question.put(id.high);
+  question.put(id.low);
+  HOLDFAST_DO(send_descriptors(connection.get(), question.bytes(), {}));
+  pollfd waited{connection.get(), POLLIN, 0};
+  const auto patience =
+      std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(timeout, std::chrono::hours(1)));
+  if (poll(&waited, 1, static_cast<int>(patience.count())) == 0)
+    return fail(Code::timed_out, kOperation, "the object's owner did not answer; is it stopped?");
+  const auto answer = receive_descriptors(connection.get());
+  if (!answer) return lost();
+  WireReader in(answer->bytes);
+  std::string text = in.get_text();
+  if (!in.ok() || text.empty()) return lost();
+  return text;
+}
+
+std::vector<std::uint64_t> SocketNeighbours::pinned_locations(MemberId owner) const {
+  std::vector<std::uint64_t> found;
+  ledger_pins_of(ledger_.shared(), ledger_.shared_bytes(), owner, found);
+  const std::shared_lock lock(readers_mutex_);
+  for (const Reader& reader : readers_)
+    if (reader.ledger.base() != nullptr)
+      ledger_pins_of(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
+                     owner, found);
+  std::ranges::sort(found);
+  return found;
 }
 
 }  // namespace holdfast

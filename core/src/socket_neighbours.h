@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@
 
 #include "holdfast/base/file.h"
 #include "holdfast/numa/arena.h"
+#include "src/descriptor_message.h"
 #include "src/neighbours.h"
 
 namespace holdfast {
@@ -41,6 +43,11 @@ class SocketNeighbours final : public Neighbours {
   Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
   void watch(View* view) override;
   bool pinned(const PinnedBlock& block) const override;
+  std::vector<std::string> pinning(const PinnedBlock& block) const override;
+  std::vector<std::uint64_t> pinned_locations(MemberId owner) const override;
+
+  /// Who answers why() for an object of this member, until it is set to nothing.
+  void set_answerer(std::function<std::string(const ObjectId&)> answerer);
   std::uint64_t lost() const noexcept override { return lost_.load(std::memory_order_relaxed); }
 
  private:
@@ -52,7 +59,9 @@ class SocketNeighbours final : public Neighbours {
   SocketNeighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger);
   void serve();
   void accept_one();
-  bool serve_hello(Reader& reader);
+  bool serve_first(Reader& reader);
+  bool serve_hello(Reader& reader, const DescriptorMessage& hello);
+  void answer(const Reader& reader, const DescriptorMessage& question);
 
   Identity identity_;
   const numa::Arena& arena_;
@@ -64,6 +73,7 @@ class SocketNeighbours final : public Neighbours {
   std::list<Reader> readers_;
   std::mutex watched_mutex_;
   std::vector<View*> watched_;
+  std::function<std::string(const ObjectId&)> answerer_;  ///< under watched_mutex_
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

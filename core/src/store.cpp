@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "holdfast/base/log.h"
+#include "holdfast/fabric/ofi.h"
 #include "src/member.h"
 
 namespace holdfast {
@@ -47,6 +49,18 @@ Result<T> name_in(const Name& name, Result<T> result) {
 
 Op<Pin> failed_op(Error error) { return OpFactory::make<Pin>(std::make_shared<FailedOp>(std::move(error))); }
 
+/// Threads that start to read later would fail then.
+void warn_of_few_ports(const Job& job) {
+  const auto range = fabric::port_range_of(job.fabric_info.provider);
+  const std::uint32_t needed = 1 + job.options.reading_endpoints;
+  if (!range || range->count() >= needed) return;
+  log(LogLevel::warning,
+      fmt::format(
+          "{}={} to {}={} are {} ports for all processes of this host, and this one may need {}: one to "
+          "serve and StoreOptions::reading_endpoints; threads that find none cannot read. Widen the range",
+          range->low_variable, range->low, range->high_variable, range->high, range->count(), needed));
+}
+
 }  // namespace
 
 Result<Store> Store::open() {
@@ -56,6 +70,7 @@ Result<Store> Store::open() {
 
 Result<Store> Store::open(const StoreOptions& options) {
   HOLDFAST_TRY(auto member, Member::open(options));
+  warn_of_few_ports(member->job());
   return Store(std::move(member));
 }
 
@@ -159,6 +174,29 @@ std::vector<Result<Pin>> Store::get_many(std::span<const ObjectRef> refs, Durati
   for (auto& error : bad)
     results.push_back(error ? Result<Pin>(tl::unexpected(*error)) : std::move(got[next++]));
   return results;
+}
+
+Result<std::vector<ObjectRef>> Store::parts(const ObjectRef& ref, Duration timeout) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::parts"));
+  HOLDFAST_TRY(const Entry entry, member->entry_of(ref, "Store::parts"));
+  return member->parts(entry, timeout);
+}
+
+Result<std::string> Store::why(const ObjectRef& ref, Duration timeout) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::why"));
+  HOLDFAST_TRY(const Entry entry, member->entry_of(ref, "Store::why"));
+  return member->why(entry, timeout);
+}
+
+Status Store::prefetch(std::span<const ObjectRef> refs) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::prefetch"));
+  std::vector<Entry> entries;
+  for (const ObjectRef& ref : refs) {
+    HOLDFAST_TRY(const Entry entry, member->entry_of(ref, "Store::prefetch"));
+    entries.push_back(entry);
+  }
+  member->prefetch(entries);
+  return {};
 }
 
 Result<WaitResult> Store::wait(std::span<const ObjectRef> refs, std::size_t count, Duration timeout) {

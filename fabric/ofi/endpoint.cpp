@@ -9,6 +9,7 @@
 
 #include "fabric/ofi/address.h"
 #include "fabric/ofi/errors.h"
+#include "fabric/ofi/ports.h"
 
 namespace holdfast::fabric::ofi {
 namespace {
@@ -32,7 +33,7 @@ Result<std::unique_ptr<OfiEndpoint>> OfiEndpoint::open(fid_fabric& fabric, const
 
 Status OfiEndpoint::open_objects(const EndpointOptions& options) {
   wake_event_ = File(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!wake_event_) return fail_errno(errno, kOpen, "eventfd");
+  if (!wake_event_) return fail_ofi(errno, kOpen, "eventfd");
   fid_domain* domain = nullptr;
   if (const int rc = fi_domain(&fabric_, const_cast<fi_info*>(&info_), &domain, nullptr); rc != 0)
     return fail_ofi(rc, kOpen, "fi_domain");
@@ -48,13 +49,16 @@ Status OfiEndpoint::open_objects(const EndpointOptions& options) {
 
   fid_ep* endpoint = nullptr;
   if (const int rc = fi_endpoint(domain, const_cast<fi_info*>(&info_), &endpoint, nullptr); rc != 0)
-    return fail_ofi(rc, kOpen, "fi_endpoint");
+    return is_port_shortage(rc) ? fail_ports(rc, kOpen, described_.provider)
+                                : fail_ofi(rc, kOpen, "fi_endpoint");
   endpoint_.reset(endpoint);
   if (const int rc = fi_ep_bind(endpoint, &addresses->fid, 0); rc != 0)
     return fail_ofi(rc, kOpen, "fi_ep_bind");
   if (const int rc = fi_ep_bind(endpoint, &queue_->fid, FI_TRANSMIT | FI_RECV); rc != 0)
     return fail_ofi(rc, kOpen, "fi_ep_bind");
-  if (const int rc = fi_enable(endpoint); rc != 0) return fail_ofi(rc, kOpen, "fi_enable");
+  if (const int rc = fi_enable(endpoint); rc != 0)
+    return is_port_shortage(rc) ? fail_ports(rc, kOpen, described_.provider)
+                                : fail_ofi(rc, kOpen, "fi_enable");
   return read_own_address();
 }
 

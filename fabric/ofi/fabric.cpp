@@ -5,6 +5,7 @@
 
 #include "fabric/ofi/endpoint.h"
 #include "fabric/ofi/errors.h"
+#include "fabric/ofi/ports.h"
 #include "fabric/ofi/provider.h"
 #include "holdfast/base/log.h"
 #include "holdfast/fabric/ofi.h"
@@ -53,8 +54,13 @@ std::string list_of(const std::vector<Choice>& choices) {
 /// Opens a choice and tries an endpoint on it: what cannot be used should be passed over now.
 Result<std::unique_ptr<Fabric>> try_choice(Choice choice, const Clock& clock) {
   HOLDFAST_TRY(auto fabric, OfiFabric::open(std::move(choice), clock));
-  HOLDFAST_TRY(auto endpoint, fabric->open({.receive_depth = 1}));
-  endpoint.reset();
+  // Where ports are few, as many as a member has at once: it should not find out with its first get.
+  const bool few_ports = port_range_of(fabric->info().provider).has_value();
+  std::vector<std::unique_ptr<Endpoint>> endpoints(few_ports ? kLeastEndpoints : 1);
+  for (auto& endpoint : endpoints) {
+    HOLDFAST_TRY(endpoint, fabric->open({.receive_depth = 1}));
+  }
+  endpoints.clear();
   return fabric;
 }
 
@@ -76,12 +82,15 @@ Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock&
     if (!choice.candidate.usable) continue;
     const std::string name = ofi::name_of(choice.candidate.info);
     if (!failures.empty()) choice.candidate.info.reason += "; better ones failed: " + failures;
+    const bool rdma = choice.candidate.info.rdma;
     auto fabric = ofi::try_choice(std::move(choice), clock);
     if (fabric) {
       ofi::log_choice((*fabric)->info());
       return fabric;
     }
     last = fabric.error();
+    // A limit of this process or host: other interfaces have it, too.
+    if (last.code == Code::denied && !rdma) return tl::unexpected(std::move(last));
     failures += fmt::format("{}{}: {}", failures.empty() ? "" : "; ", name, last.message());
     log(LogLevel::warning, fmt::format("fabric: {} cannot be used: {}", name, last.message()));
   }

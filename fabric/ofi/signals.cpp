@@ -35,4 +35,9 @@ void drop_foreign_signal_handlers() noexcept {
   }
 }
 
+namespace {
+/// A program that does not open a store, or not yet, is not to be changed either.
+[[gnu::constructor]] void when_loaded() noexcept { drop_foreign_signal_handlers(); }
+}  // namespace
+
 }  // namespace holdfast::fabric::ofi

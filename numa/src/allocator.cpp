@@ -215,6 +215,22 @@ void Allocator::free(const Extent& extent) {
   impl_->tlsf.release(extent.handle);
 }
 
+std::vector<Extent> Allocator::holes() {
+  (void)impl_->allocate_from_all(impl_->tlsf.granules() + 1, 1);  // never fits: gives the caches back
+  const std::lock_guard lock(impl_->tlsf_mutex);
+  std::vector<Extent> holes;
+  const Tlsf& tlsf = impl_->tlsf;
+  for (BlockHandle at = tlsf.lowest(); at != kNoBlock; at = tlsf.block(at).next)
+    if (tlsf.block(at).state.load(std::memory_order_relaxed) == BlockState::free)
+      holes.push_back(extent(tlsf.block(at), at));
+  return holes;
+}
+
+bool Allocator::claim(const Extent& hole) {
+  const std::lock_guard lock(impl_->tlsf_mutex);
+  return impl_->tlsf.claim(hole.handle, hole.offset / kGranule, hole.bytes / kGranule);
+}
+
 AllocatorStats Allocator::stats() const {
   AllocatorStats stats;
   stats.bytes_total = impl_->tlsf.granules() * kGranule;

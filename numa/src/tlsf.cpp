@@ -32,9 +32,9 @@ bool fits(const Block& block, std::uint64_t granules, std::uint64_t alignment) {
 Tlsf::Tlsf(std::uint64_t granules) : granules_(granules), granules_free_(granules) {
   if (granules == 0) return;
   HOLDFAST_CHECK(blocks_.reserve(1), "there is memory for the first descriptors");
-  const BlockHandle whole = blocks_.take();
-  blocks_[whole].granules = granules;
-  link(whole);
+  lowest_ = blocks_.take();
+  blocks_[lowest_].granules = granules;
+  link(lowest_);
 }
 
 Tlsf::Class Tlsf::class_of(std::uint64_t granules) noexcept {
@@ -166,6 +166,18 @@ BlockHandle Tlsf::allocate(std::uint64_t granules, std::uint64_t alignment) {
   granules_free_ -= granules;
   ++blocks_used_;
   return found;
+}
+
+bool Tlsf::claim(BlockHandle handle, std::uint64_t begin, std::uint64_t granules) {
+  Block* const hole = blocks_.find(handle);
+  if (hole == nullptr || hole->state.load(std::memory_order_relaxed) != BlockState::free ||
+      hole->begin != begin || hole->granules != granules)
+    return false;
+  unlink(handle);
+  hole->state.store(BlockState::used, std::memory_order_relaxed);
+  granules_free_ -= granules;
+  ++blocks_used_;
+  return true;
 }
 
 void Tlsf::release(BlockHandle handle) {

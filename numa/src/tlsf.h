@@ -20,6 +20,11 @@ class Tlsf {
   /// Takes back a block in state `cached`, and joins it with free neighbours.
   void release(BlockHandle handle);
 
+  /// Takes a free block as it is, if it is still this one.
+  bool claim(BlockHandle handle, std::uint64_t begin, std::uint64_t granules);
+  /// The block with the lowest place; its neighbours follow by Block::next.
+  BlockHandle lowest() const noexcept { return lowest_; }
+
   Block& block(BlockHandle handle) const noexcept { return blocks_[handle]; }
   Block* find(BlockHandle handle) const noexcept { return blocks_.find(handle); }
 
@@ -61,6 +66,8 @@ class Tlsf {
   std::uint64_t first_bits_ = 0;                          // classes of the first level that have blocks
   std::array<std::uint32_t, kFirstCount> second_bits_{};  // the same of the second level
   std::array<std::array<BlockHandle, kSecondCount>, kFirstCount> lists_{};
+  BlockHandle lowest_ =
+      kNoBlock;  // never changes: a block that is cut or joined keeps its lower part's handle
   std::uint64_t granules_;
   std::uint64_t granules_free_;
   std::uint64_t blocks_used_ = 0;

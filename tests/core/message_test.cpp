@@ -112,7 +112,8 @@ TEST(MessageTest, CutOrLengthenedMessagesAndUnknownTypesAreRefusedAndGarbageNeve
       EXPECT_LE(decoded->reply_to.size() + decoded->body.size(), copy.size());
     }
   });
-  for (const unsigned type : {0U, 14U, 255U}) {
+  constexpr auto kLast = static_cast<unsigned>(MessageType::hurry);
+  for (const unsigned type : {0U, kLast + 1, 255U}) {
     auto strange = bytes;
     strange[4] = static_cast<std::byte>(type);
     EXPECT_TRUE(fails(decode_message(strange), Code::invalid)) << type;

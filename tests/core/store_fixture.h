@@ -37,6 +37,13 @@ class StoreTest : public ::testing::Test {
     return options;
   }
 
+  /// A full arena is an error at once.
+  static PutOptions no_wait() {
+    PutOptions options;
+    options.timeout = 0s;
+    return options;
+  }
+
   static Store open(const StoreOptions& options = small_options()) {
     auto store = Store::open(options);
     if (!store) {

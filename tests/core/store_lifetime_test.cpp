@@ -38,8 +38,8 @@ TEST_F(StoreLifetimeTest, CachedObjectsMakeRoomOldestFirst) {
   Store store = open_with(Collect::lazy);
   constexpr std::uint64_t kSize = 5_MiB;
   std::vector<ObjectRef> refs;
-  auto ref = store.put(pattern(kSize, 0));
-  for (; ref; ref = store.put(pattern(kSize, refs.size()))) refs.push_back(*ref);
+  auto ref = store.put(pattern(kSize, 0), no_wait());
+  for (; ref; ref = store.put(pattern(kSize, refs.size()), no_wait())) refs.push_back(*ref);
   EXPECT_TRUE(fails(ref, Code::full)) << "all are kept";
   ASSERT_GE(refs.size(), 10U);
   EXPECT_EQ(store.stats().evictions, 0U);
@@ -66,7 +66,7 @@ TEST_F(StoreLifetimeTest, APinnedObjectIsNotEvicted) {
   ASSERT_TRUE(good(pin));
   ref = ObjectRef();
   EXPECT_TRUE(becomes_cached(store, 1));
-  EXPECT_TRUE(fails(store.put(pattern(40_MiB, 2)), Code::full));
+  EXPECT_TRUE(fails(store.put(pattern(40_MiB, 2), no_wait()), Code::full));
   EXPECT_TRUE(is_pattern(pin->bytes(), 1));
   EXPECT_EQ(store.stats().evictions, 0U);
   pin = fail(Code::invalid, "", "");

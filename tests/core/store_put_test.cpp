@@ -59,7 +59,7 @@ TEST_F(StorePutTest, FullSaysTheSizesAndErasingMakesRoom) {
   Result<ObjectRef> ref = store.put(pattern(10_MiB, 0));
   for (std::uint64_t i = 1; ref && i < 10; ++i) {
     refs.push_back(*ref);
-    ref = store.put(pattern(10_MiB, i));
+    ref = store.put(pattern(10_MiB, i), no_wait());
   }
   EXPECT_TRUE(fails(ref, Code::full, "64 MiB"));
   EXPECT_GE(refs.size(), 5U);
@@ -76,7 +76,7 @@ TEST_F(StorePutTest, RoomOfErasedObjectsThatArePinnedComesBackWithTheLastPin) {
   auto pin = store.get(ref, 0s);
   ASSERT_TRUE(good(pin));
   ASSERT_TRUE(good(store.erase(ref, 0s)));
-  EXPECT_TRUE(fails(store.draft(40_MiB), Code::full));
+  EXPECT_TRUE(fails(store.draft(40_MiB, no_wait()), Code::full));
   EXPECT_EQ(store.stats().blocks_awaiting_unpin, 1U);
   EXPECT_TRUE(is_pattern(pin->bytes(), 1));
   pin->release();

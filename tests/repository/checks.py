@@ -16,6 +16,7 @@ OWNED_HEADERS = [
     (re.compile(r"rdma/"), ["fabric/ofi/", "bench/", "tests/fabric/ofi/"], "libfabric"),
     (re.compile(r"hwloc(\.h|/)"), ["numa/", "tests/numa/"], "hwloc"),
     (re.compile(r"pmix(\.h|_\w+\.h|/)"), ["fabric/launch/", "tests/fabric/launch/"], "PMIx"),
+    (re.compile(r"liburing(\.h|/)"), ["core/src/disk_queue", "bench/"], "liburing"),
     (re.compile(r"mpi\.h"), ["bench/", "examples/", "tests/"], "MPI"),
 ]
 

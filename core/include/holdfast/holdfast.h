@@ -14,3 +14,4 @@
 #include "holdfast/stats.h"
 #include "holdfast/store.h"
 #include "holdfast/version.h"
+#include "holdfast/why.h"

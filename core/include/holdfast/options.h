@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "holdfast/base/clock.h"
 #include "holdfast/base/environment.h"
 #include "holdfast/base/result.h"
 #include "holdfast/base/units.h"
 #include "holdfast/numa/arena.h"
+#include "holdfast/object_ref.h"
 
 namespace holdfast {
 
@@ -46,12 +48,24 @@ enum class Eviction : std::uint8_t {
   s3_fifo,  ///< the oldest that was used once; scans do not push out what is used often (Yang et al., 2023)
 };
 
+/// When and where objects that something keeps are written to disk.
+struct SpillPolicy {
+  /// Directories on local disks, used in turn (HOLDFAST_SPILL, separated by colons). None: nothing is
+  /// spilled, and a full arena makes puts wait until their timeout. Each member keeps files of its own there,
+  /// removed when it closes; those of members that died are removed by the next that opens there.
+  std::vector<std::string> directories;
+  /// Share of the arena that kept objects may take before the coldest are written (HOLDFAST_SPILL_ABOVE).
+  /// Bound: 1 to 95.
+  std::uint32_t above_percent = 80;
+};
+
 struct LifetimeOptions {
   Collect collect = Collect::lazy;    ///< HOLDFAST_COLLECT
   Eviction eviction = Eviction::lru;  ///< HOLDFAST_EVICTION
   /// How long a token keeps its object until it is redeemed (HOLDFAST_TOKEN_LIFETIME, seconds); counted by
   /// the object's owner from when it hears of the token. Bound: 1 ms to 30 days.
   Duration token_lifetime = std::chrono::seconds(60);
+  SpillPolicy spill;
 };
 
 struct StoreOptions {
@@ -105,7 +119,12 @@ struct PutOptions {
   };
   Checksum checksum = Checksum::on;
 
-  /// How long a put under a name waits for the name's home.
+  /// References that the object contains, in whatever form its bytes name them: those objects live at least
+  /// as long as this one. Who has this one gets them by Store::parts. Objects cannot keep each other in a
+  /// circle: what is declared exists before the object that declares it.
+  std::vector<ObjectRef> parts;
+
+  /// How long a put waits for room, and one under a name for the name's home.
   Duration timeout = std::chrono::seconds(30);
 };
 

@@ -96,6 +96,11 @@ class Store {
   std::vector<Result<Pin>> get_many(std::span<const ObjectRef> refs, Duration timeout,
                                     const GetOptions& options = {});
 
+  /// Has objects that are on disk brought back into their owners' memory, so that gets to come find them
+  /// there. Returns at once; what cannot be brought back is told to the get. Objects elsewhere are passed
+  /// over. Errors: invalid.
+  Status prefetch(std::span<const ObjectRef> refs);
+
   /// Waits until `count` of `refs` are sealed (Draft::ref gives references that are not yet), or the timeout.
   /// An object that was erased, or whose owner is lost, counts as ready: a get will not wait for it.
   /// With a timeout of zero each is looked up once, which takes a second at most where an owner is silent;
@@ -122,6 +127,15 @@ class Store {
   /// object already. Errors: invalid (truncated, altered, of another job or version), expired, not_found,
   /// timed_out, owner_lost.
   Result<ObjectRef> redeem(std::string_view token, Duration timeout = std::chrono::seconds(30));
+
+  /// References to what an object was put with as its parts (PutOptions::parts), in that order. Asks its
+  /// owner, and those of the parts. Errors: not_found, timed_out, owner_lost.
+  Result<std::vector<ObjectRef>> parts(const ObjectRef& ref, Duration timeout);
+
+  /// What holds an object, since when, where it is, who pins it, and what becomes of it when memory is short:
+  /// some lines for people, as its owner knows it. `holdfast why ID` prints the same from outside the job.
+  /// Errors: timed_out, owner_lost.
+  Result<std::string> why(const ObjectRef& ref, Duration timeout);
 
   // --- the job
 

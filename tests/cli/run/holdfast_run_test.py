@@ -22,12 +22,27 @@ host=$1; shift
 cd / && exec env -i PATH=/usr/bin:/bin TEST_HOST="$host" sh -c "$*"
 """
 
+# detach [PREFIX...]: starts a sleeper under PREFIX in the background, and says its process number when it sleeps.
+DETACH = """detach() {
+  f=detached.$HOLDFAST_RANK; rm -f $f; mkfifo $f
+  "$@" sh -c 'echo $$ >'$f'; exec sleep 1000' & read pid <$f; echo $pid
+}"""
+
 
 def is_alive(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+class Started(subprocess.Popen):
+    """Is ended by what fails in its block, too."""
+
+    def __exit__(self, kind, *rest):
+        if kind:
+            self.kill()
+        return super().__exit__(kind, *rest)
 
 
 class HoldfastRun(unittest.TestCase):
@@ -44,8 +59,8 @@ class HoldfastRun(unittest.TestCase):
         os.chmod(self.agent.name, 0o755)
 
     def start(self, *words, **options):
-        return subprocess.Popen([RUN, "--rendezvous", str(self.rendezvous), *words], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.directory, **options)
+        return Started([RUN, "--rendezvous", str(self.rendezvous), *words], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.directory, **options)
 
     def run_it(self, *words, **options):
         with self.start(*words, **options) as process:
@@ -99,6 +114,21 @@ class HoldfastRun(unittest.TestCase):
         done = self.run_it("-n", "3", "--keep-going", "sh", "-c", script)
         self.assertEqual((done.returncode, done.out), (128 + 9, "[2] fine\n"))
 
+    def test_of_ranks_that_end_by_themselves_at_once_the_worst_code_counts(self):
+        go = self.directory / "go"
+        os.mkfifo(go)
+        gate = os.open(go, os.O_RDWR)
+        self.addCleanup(os.close, gate)
+        script = f'echo $$; read x < {shlex.quote(str(go))}; exit $((3 + 4 * HOLDFAST_RANK))'
+        with self.start("-n", "2", "sh", "-c", script) as process:
+            pids = self.pids(process, 2)
+            process.send_signal(signal.SIGSTOP)
+            os.write(gate, b"\n\n")
+            self.wait_for(lambda: not any(map(is_alive, pids)), "the ranks go on")
+            process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=LIMIT_S)
+            self.assertEqual(process.returncode, 7)
+
     def test_timeout_kills_those_that_ignore_being_asked(self):
         for where in ([], self.hosts("a")):
             done = self.run_it("-n", "2", "--timeout", "0.5", "--grace", "0.5", *where, "sh", "-c",
@@ -119,19 +149,67 @@ class HoldfastRun(unittest.TestCase):
                 self.assertEqual(process.returncode, 128 + signal.SIGTERM)
 
     def test_what_ranks_leave_behind_is_ended(self):
-        process = self.run_it("-n", "1", "sh", "-c", "sleep 1000 & echo $!")
-        self.wait_for(lambda: not is_alive(int(process.out.split()[-1])), "the rank's child lives on")
+        left = ("", "setsid", "setsid --fork", "setsid --fork setsid --fork")
+        for where in ([], self.hosts("a", "b")):
+            for command in left:
+                with self.subTest(where=where, left=command):
+                    done = self.run_it("-n", "2", *where, "sh", "-c", f"{DETACH}\ndetach {command}")
+                    self.wait_for(lambda d=done: not any(is_alive(int(line.split()[-1])) for line in d.out.splitlines()),
+                                  "what a rank left behind lives on")
+                    self.assertEqual(len(done.out.splitlines()), 2)
+
+    def test_orphans_that_end_are_reaped_while_the_job_runs(self):
+        with self.start("-n", "1", "sh", "-c", "(true & echo $!); echo ready; exec sleep 1000") as process:
+            orphan = self.pids(process, 1)[0]
+            process.stdout.readline()
+            self.wait_for(lambda: not os.path.exists(f"/proc/{orphan}"), "an orphan stays a zombie")
+            process.terminate()
+            process.communicate(timeout=LIMIT_S)
 
     def test_a_killed_run_leaves_nothing(self):
         for where in ([], self.hosts("a", "b")):
             with self.subTest(where=where), self.start("-n", "2", *where, "sh", "-c",
-                                                       'echo $$; sleep 1000 & echo $!; wait') as process:
+                                                       f"{DETACH}\necho $$; detach setsid --fork; sleep 1000") as process:
                 pids = self.pids(process, 4)
                 self.assertTrue(all(map(is_alive, pids)))
                 process.kill()
                 process.wait()
                 self.wait_for(lambda p=pids: not any(map(is_alive, p)), "ranks outlive a killed holdfast-run")
                 self.wait_for(lambda: os.listdir(self.rendezvous) == [], "its rendezvous directory is left")
+
+    def test_ranks_on_hosts_leave_nothing_when_all_of_holdfast_run_is_killed(self):
+        with self.start("-n", "2", *self.hosts("a", "b"), "sh", "-c", "echo $$; exec sleep 1000") as process:
+            pids = self.pids(process, 2)
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            names = {int(c): pathlib.Path(f"/proc/{c}/comm").read_text().strip() for c in children}
+            cleaner = [pid for pid, name in names.items() if name == "holdfast-clean"]
+            self.assertEqual(len(cleaner), 1, names)
+            os.kill(cleaner[0], signal.SIGKILL)
+            process.kill()
+            process.wait()
+            self.wait_for(lambda: not any(map(is_alive, pids)), "ranks outlive a killed holdfast-run")
+            self.wait_for(lambda: os.listdir(self.rendezvous) == [], "its rendezvous directory is left")
+
+    def test_ranks_are_bound_to_nodes_in_turn_on_each_host(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        if not {0, 1} <= set(cpus):
+            self.skipTest("needs processors 0 and 1")
+        two_nodes = "HWLOC_SYNTHETIC=numa:2 pu:1"  # node 0 has processor 0, node 1 processor 1
+        agent = self.directory / "agent"
+        agent.write_text(f'#!/bin/sh\nshift; exec env -i PATH=/usr/bin:/bin "{two_nodes}" sh -c "$*"\n')
+        agent.chmod(0o755)
+        os.symlink(agent, f"/tmp/holdfast-run-agent.{os.getpid()}")  # no blank in its path
+        self.addCleanup(os.unlink, f"/tmp/holdfast-run-agent.{os.getpid()}")
+        hosts = ["--hosts", "a,b", "--agent", f"/tmp/holdfast-run-agent.{os.getpid()}"]
+        here = dict(os.environ, **dict([two_nodes.split("=", 1)]))
+        for where, options, expected in (([], {"env": here}, "010101"), (hosts, {}, "010010"),
+                                         ([*hosts, "--place", "round-robin"], {}, "001100")):
+            with self.subTest(where=where):
+                done = self.run_it("-n", "6", *where, "grep", "Cpus_allowed_list", "/proc/self/status", **options)
+                bound = [line.split()[-1] for line in sorted(done.out.splitlines())]
+                self.assertEqual(bound, list(expected), done.out + done.err)
+                done = self.run_it("-n", "6", "--no-pin", *where, "grep", "Cpus_allowed_list", "/proc/self/status", **options)
+                self.assertEqual(len({line.split()[-1] for line in done.out.splitlines()}), 1, done.out)
 
     def test_the_next_start_removes_what_killed_runs_left(self):
         stale = self.rendezvous / f"holdfast-run.{os.geteuid()}.{os.uname().nodename}.abcdef"

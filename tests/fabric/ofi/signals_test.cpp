@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
+#include <string>
 
 #include "holdfast/fabric/ofi.h"
 
@@ -53,6 +55,20 @@ TEST(OfiSignals, AreTheDefaultOnesAfterOpening) {
     ADD_FAILURE() << "signal " << kSignals[i] << " still has a handler";
 #endif
   }
+}
+
+TEST(OfiSignals, AreTheDefaultOnesInMainAlready) {
+  // Without what tests are started with against the library's handlers.
+  FILE* const probe = popen("env -u IPATH_NO_BACKTRACE '" SIGNALS_PROBE "'", "r");
+  ASSERT_NE(probe, nullptr);
+  std::string said(1000, '\0');
+  said.resize(fread(said.data(), 1, said.size(), probe));
+  ASSERT_EQ(pclose(probe), 0) << said;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  EXPECT_EQ(said.find("infinipath"), std::string::npos) << said;
+#else
+  EXPECT_EQ(said, "2 none\n4 none\n6 none\n7 none\n11 none\n15 none\n");
+#endif
 }
 
 TEST(OfiSignals, TheProgramsOwnHandlersStay) {

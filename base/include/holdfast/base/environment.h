@@ -28,12 +28,15 @@ enum class Variable : std::uint8_t {
   collect,         ///< HOLDFAST_COLLECT: lazy or eager
   eviction,        ///< HOLDFAST_EVICTION: lru or s3_fifo
   token_lifetime,  ///< HOLDFAST_TOKEN_LIFETIME: seconds
+  spill,           ///< HOLDFAST_SPILL: directories to spill to
+  spill_above,     ///< HOLDFAST_SPILL_ABOVE: percent of the arena
   log,             ///< HOLDFAST_LOG: log level
   launcher,        ///< HOLDFAST_LAUNCHER: forces one way of finding the peers
   rank,            ///< HOLDFAST_RANK: rank, set by holdfast-run
   size,            ///< HOLDFAST_SIZE: number of ranks, set by holdfast-run
   job,             ///< HOLDFAST_JOB: job name, set by holdfast-run
   rendezvous,      ///< HOLDFAST_RENDEZVOUS: shared directory, set by holdfast-run
+  bench_spill,     ///< HOLDFAST_BENCH_SPILL: directory the spilling benchmark writes to
 };
 
 struct VariableInfo {

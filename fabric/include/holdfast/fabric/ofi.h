@@ -1,9 +1,11 @@
 // Fabric on libfabric (https://ofiwg.github.io/libfabric/), for any provider with FI_EP_RDM, FI_RMA, FI_MSG.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "holdfast/base/clock.h"
@@ -31,13 +33,25 @@ struct OfiCandidate {
 /// `tcp` with the xnet protocol, then `tcp;ofi_rxm`. A fall-back to TCP is logged as a warning where RDMA
 /// hardware is present, else at info; FabricInfo::reason always says it. A candidate on which no endpoint can
 /// be opened is passed over with a warning. Errors: unsupported (no provider fits, or the one asked for is
-/// not there; lists what is), denied, system.
-/// Takes 0.2 s the first time in a process (libfabric loads all its providers), then 1 ms. Any thread, but
-/// the first call changes the process: signal handlers that libfabric's dependencies installed while they
-/// were loaded are taken out (SIGINT and others are the default again; the program's own stay), and with
-/// soft-RoCE devices FI_UNIVERSE_SIZE is set to 32 where it was unset. Call it before starting threads that
-/// read the environment. `clock` outlives the fabric.
+/// not there; lists what is), denied (a limit on open files, or no local port for the two endpoints that a
+/// member needs at least; says how to raise it; no other TCP is tried then), system. Takes 0.2 s the first
+/// time in a process (libfabric loads all its providers), then 1 ms. Any thread, but the first call changes
+/// the process: signal handlers that libfabric's dependencies installed while they were loaded are taken out
+/// (for those loaded before main() that has been done by then; SIGINT and others are the default again; the
+/// program's own stay), and with soft-RoCE devices FI_UNIVERSE_SIZE is set to 32 where it was unset. Call it
+/// before starting threads that read the environment. `clock` outlives the fabric.
 Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock& clock = real_clock());
+
+/// The local ports that libfabric's variables leave to the endpoints of a provider, on each host.
+struct PortRange {
+  std::string low_variable, high_variable;
+  std::uint16_t low = 0, high = 0;  ///< both included
+
+  std::uint32_t count() const noexcept { return std::uint32_t{high} - low + 1; }
+};
+
+/// Nothing: any port that the system gives. Call after open_ofi() or probe_ofi() has loaded the providers.
+std::optional<PortRange> port_range_of(std::string_view provider);
 
 /// All candidates in order of preference, the usable ones first, without opening one. Empty where
 /// options.provider is none that Holdfast uses. The process is changed as by open_ofi().

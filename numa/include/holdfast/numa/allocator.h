@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "holdfast/base/units.h"
 
@@ -46,6 +47,12 @@ class Allocator {
   void free(const Extent& extent);
 
   AllocatorStats stats() const;
+
+  /// What is free now, in the order of the offsets, thread caches given back first. Takes time in proportion
+  /// to all blocks: for making room in other ways.
+  std::vector<Extent> holes();
+  /// Hands out a hole as a whole, if it still is one. For who frees what lies around it, to get all of it.
+  bool claim(const Extent& hole);
 
  private:
   struct Impl;

@@ -1,0 +1,260 @@
+// Kept objects on their way to disk and back.
+//
+// Leaving memory: the entry says so first, then the header is spoiled, then pins are looked for. A reader on
+// this host announces its pin before it looks at the header, so it either sees the spoiled header, and then
+// the entry, or its pin is seen, and the object stays. A reader elsewhere finds out from what it has read.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "holdfast/base/check.h"
+#include "src/block.h"
+#include "src/holdings.h"
+
+namespace holdfast {
+namespace {
+
+// Pinned objects that are passed over before the next attempt: each is looked for in every ledger.
+constexpr int kMostPassedOver = 64;
+// What is kept free for objects that come back: the largest one on disk, but not more than this share.
+constexpr std::uint64_t kReserveShare = 8;
+
+}  // namespace
+
+void Holdings::set_spiller(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  wake_spiller_ = std::move(wake);
+}
+
+bool Holdings::may_make_room() const {
+  const std::lock_guard lock(mutex_);
+  return wake_spiller_ && (counts_.spilling > 0 || kept_->size() > 0);
+}
+
+Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const Waiter& waiter) {
+  const std::lock_guard lock(mutex_);
+  const auto slot = catalogue_.slot_of(Key::of(id));
+  if (!slot)
+    return fail(Code::not_found, "Store::get", fmt::format("object {} is not there (any more)", id.to_hex()));
+  const Entry entry = catalogue_.read(*slot);
+  if (!entry.on_disk()) return std::optional<Entry>(entry);
+  if (!waiter.reply_to.empty()) HOLDFAST_DO(add_waiter(Key::of(id), waiter));
+  Record& record = records_[*slot];
+  if (record.place == Record::Place::disk) {
+    record.place = Record::Place::returning;
+    returning_.push_back({id, clock_.now()});
+    wake_spiller();
+  }
+  return std::optional<Entry>();
+}
+
+std::optional<Holdings::Spill> Holdings::next_spill() {
+  const std::lock_guard lock(mutex_);
+  count_own_drops();
+  const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted_; };
+  for (int passed = 0; passed < kMostPassedOver && pressed();) {
+    const auto key = kept_->evict();
+    if (!key) return std::nullopt;
+    const ObjectId id{incarnation_, *key};
+    const auto slot = catalogue_.slot_of(Key::of(id));
+    HOLDFAST_CHECK(slot.has_value(), "what is kept is in the catalogue");
+    const Entry entry = catalogue_.read(*slot);
+    Record& record = records_[*slot];
+    record.queue = Record::Queue::none;
+    if (record.copy != 0 && leave_memory(*slot, entry)) continue;
+    const PinnedBlock pin{rank_, entry.location};
+    const auto ledger_slot =
+        record.copy == 0 && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
+    if (!ledger_slot) {
+      enqueue(id, record, Record::Queue::kept);
+      ++passed;
+      continue;
+    }
+    count_in(record, false);
+    record.place = Record::Place::leaving;
+    count_in(record, true);
+    counts_.spilling += 1;
+    counts_.spilling_bytes += record.extent.bytes;
+    return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), record.extent.bytes,
+                 *ledger_slot, clock_.now()};
+  }
+  return std::nullopt;
+}
+
+/// Frees an object's block, of which the disk has a copy; false if it is pinned, and stays.
+bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
+  Record& record = records_[slot];
+  const Block block = block_of(entry, record);
+  catalogue_.move(slot, Entry::kOnDisk);
+  spoil_header(block.address);
+  if (neighbours_.pinned({rank_, entry.location})) {
+    // Who looked meanwhile asks, and is told that it is here.
+    mend_header(block.address, entry.layout);
+    catalogue_.move(slot, entry.location);
+    return false;
+  }
+  memory_->free(block);
+  count_in(record, false);
+  record.place = Record::Place::disk;
+  counts_.memory_bytes -= block.extent.bytes;
+  counts_.on_disk += 1;
+  counts_.on_disk_bytes += entry.layout.block_bytes();
+  wanted_ -= std::min(wanted_, block.extent.bytes);
+  largest_on_disk_ = std::max(largest_on_disk_, entry.layout.block_bytes());
+  admission_.notify();
+  return true;
+}
+
+void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
+  const std::lock_guard lock(mutex_);
+  memory_->ledger().withdraw(spill.pin);
+  counts_.spills += 1;
+  counts_.spill_times.add(clock_.now() - spill.started);
+  counts_.spilled_bytes += spill.bytes.size();
+  const auto slot = end_of_spill(spill);
+  if (!slot) {
+    dead_copies_.push_back(copy);
+    return;
+  }
+  Record& record = records_[*slot];
+  record.copy = copy;
+  record.spills += 1;
+  count_own_drops();
+  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) return;
+  settle(spill.id);
+}
+
+void Holdings::kept_back(const Spill& spill, const Error& why) {
+  const std::lock_guard lock(mutex_);
+  disk_refuses_ = why.detail;
+  memory_->ledger().withdraw(spill.pin);
+  if (end_of_spill(spill)) settle(spill.id);
+}
+
+/// The object's slot, if it was not erased meanwhile; its block can go then.
+std::optional<std::uint64_t> Holdings::end_of_spill(const Spill& spill) {
+  counts_.spilling -= 1;
+  counts_.spilling_bytes -= spill.room;
+  const auto slot = catalogue_.slot_of(Key::of(spill.id));
+  if (!slot) {
+    free_unpinned();
+    return std::nullopt;
+  }
+  Record& record = records_[*slot];
+  count_in(record, false);
+  record.place = Record::Place::memory;
+  count_in(record, true);
+  return slot;
+}
+
+std::optional<Holdings::Restore> Holdings::next_restore() {
+  const std::lock_guard lock(mutex_);
+  while (!returning_.empty()) {
+    const auto [id, asked] = returning_.front();
+    const auto slot = catalogue_.slot_of(Key::of(id));
+    if (!slot) {
+      // Erased meanwhile: not_restored() tells who waits.
+      returning_.pop_front();
+      return Restore{id, {}, 0, {}, {}, asked};
+    }
+    const BlockLayout layout = catalogue_.read(*slot).layout;
+    const auto block = block_for_restore(records_[*slot], layout);
+    restore_waits_.store(!block, std::memory_order_relaxed);
+    if (!block) return std::nullopt;
+    returning_.pop_front();
+    spoil_header(block->address);  // not yet an object
+    return Restore{id, layout, records_[*slot].copy, spilled_part(block->address, layout), *block, asked};
+  }
+  restore_waits_.store(false, std::memory_order_relaxed);
+  renew_reserve();
+  return std::nullopt;
+}
+
+/// Room for an object that comes back: where puts find theirs, else the reserve.
+std::optional<Block> Holdings::block_for_restore(const Record& record, const BlockLayout& layout) {
+  const std::uint64_t bytes = layout.block_bytes();
+  const numa::NodeId node = memory_->arena().segments()[record.segment].node;
+  auto block = allocate_evicting(bytes, layout.alignment(), node);
+  if (!block && reserve_) {
+    memory_->free(*reserve_);
+    reserve_.reset();
+    block = allocate_evicting(bytes, layout.alignment(), node);
+  }
+  if (block) return *block;
+  wanted_ = std::max(wanted_, bytes);
+  return std::nullopt;
+}
+
+/// Without it, an arena full of drafts would leave no way back for what is on disk.
+void Holdings::renew_reserve() {
+  if (counts_.on_disk == 0) {
+    if (reserve_) memory_->free(*reserve_);
+    reserve_.reset();
+    return;
+  }
+  const std::uint64_t bytes = std::min(largest_on_disk_, memory_->arena().bytes() / kReserveShare);
+  if (reserve_ && reserve_->extent.bytes >= bytes) return;
+  if (reserve_) memory_->free(*reserve_);
+  reserve_.reset();
+  if (auto block = memory_->allocate(bytes, kCacheLine, std::nullopt)) reserve_ = *block;
+}
+
+std::optional<Notice> Holdings::restored(const Restore& restore) {
+  const std::lock_guard lock(mutex_);
+  const auto slot = catalogue_.slot_of(Key::of(restore.id));
+  if (!slot) {
+    memory_->free(restore.block);
+    return nobody_comes(restore.id);
+  }
+  Record& record = records_[*slot];
+  write_header(restore.block.address, {restore.id, incarnation_, restore.layout}, new_generation());
+  record.extent = restore.block.extent;
+  record.segment = restore.block.segment;
+  record.place = Record::Place::memory;
+  catalogue_.move(*slot, restore.block.location);
+  counts_.on_disk -= 1;
+  counts_.on_disk_bytes -= restore.layout.block_bytes();
+  counts_.memory_bytes += record.extent.bytes;
+  count_in(record, true);
+  counts_.restore_times.add(clock_.now() - restore.asked);
+  counts_.restores += 1;
+  counts_.restored_bytes += restore.layout.block_bytes();
+  auto notice = take_waiters(Key::of(restore.id), catalogue_.read(*slot));
+  settle(restore.id);
+  return notice;
+}
+
+std::optional<Notice> Holdings::not_restored(const Restore& restore, Error error) {
+  const std::lock_guard lock(mutex_);
+  if (restore.block.address != nullptr) memory_->free(restore.block);
+  const auto slot = catalogue_.slot_of(Key::of(restore.id));
+  if (!slot) return nobody_comes(restore.id);
+  records_[*slot].place = Record::Place::disk;
+  auto notice = take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
+  settle(restore.id);
+  return notice;
+}
+
+std::optional<Notice> Holdings::nobody_comes(const ObjectId& id) {
+  return take_waiters(Key::of(id),
+                      fail(Code::not_found, "Store::get",
+                           fmt::format("object {} was erased while it was brought back", id.to_hex())));
+}
+
+bool Holdings::short_of_room() const {
+  const std::lock_guard lock(mutex_);
+  return !returning_.empty() || counts_.spilling_bytes < wanted_ || kept_->bytes() > most_kept_;
+}
+
+void Holdings::note_thrashing() {
+  const std::lock_guard lock(mutex_);
+  counts_.thrashing += 1;
+}
+
+std::vector<std::uint64_t> Holdings::take_dead_copies() {
+  const std::lock_guard lock(mutex_);
+  if (!dead_copies_.empty()) disk_refuses_.clear();  // there is room again, perhaps
+  return std::exchange(dead_copies_, {});
+}
+
+}  // namespace holdfast

@@ -1,0 +1,84 @@
+// What an owner knows of one object, for people.
+#include <fmt/format.h>
+
+#include "holdfast/base/units.h"
+#include "src/holdings.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kMostLines = 24;  // of holders and of tokens each: the text goes into one message
+
+std::string seconds(Duration duration) {
+  return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
+}
+
+}  // namespace
+
+std::string Holdings::why(const ObjectId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto slot = catalogue_.slot_of(Key::of(id));
+  if (!slot) {
+    if (const auto promised = promised_.find(id); promised != promised_.end())
+      return fmt::format("object {}: promised by rank {}, not sealed yet; {} references in its own process\n",
+                         id.to_hex(), rank_.value, promised->second);
+    return fmt::format("object {}: not there; rank {} has erased it, evicted it, or never sealed it\n",
+                       id.to_hex(), rank_.value);
+  }
+  const Entry entry = catalogue_.read(*slot);
+  const Record& record = records_[*slot];
+  std::string text =
+      fmt::format("object {}: {} of rank {}\n", id.to_hex(), format_bytes(entry.layout.size), rank_.value);
+  const auto add = [&text](std::string_view what, const std::string& value) {
+    text += fmt::format("  {:<12}{}\n", what, value);
+  };
+  const numa::NodeId node = memory_->arena().segments()[record.segment].node;
+  const std::string at =
+      fmt::format("in memory of node {}, at offset {} of the arena", node.value, entry.location);
+  using Place = Record::Place;
+  add("where", record.place == Place::memory      ? at
+               : record.place == Place::leaving   ? at + ", being written to disk"
+               : record.place == Place::returning ? std::string("on disk, being brought back")
+                                                  : std::string("on disk"));
+  if (record.spills != 0)
+    add("spilled", fmt::format("{} times{}", record.spills, record.copy != 0 ? "; the disk has a copy" : ""));
+
+  std::vector<std::string> pins;
+  if (!entry.on_disk()) pins = neighbours_.pinning({rank_, entry.location});
+  for (const std::string& process : pins) add("pinned by", process);
+
+  if (record.named) add("kept by", "its name");
+  if (record.handles > 0) add("kept by", fmt::format("{} references of its own process", record.handles));
+  const TimePoint now = clock_.now();
+  if (const Holders::Kept* const kept = holders_.find(id)) {
+    std::size_t lines = 0;
+    for (const Holders::Holder& holder : kept->holders) {
+      if (++lines > kMostLines) break;
+      add("kept by",
+          fmt::format("references of rank {}, for {}", holder.member.value, seconds(now - holder.since)));
+    }
+    if (kept->holders.size() > kMostLines)
+      add("", fmt::format("and of {} ranks more", kept->holders.size() - kMostLines));
+    lines = 0;
+    for (const Holders::Token& token : kept->tokens) {
+      if (++lines > kMostLines) break;
+      add("kept by", fmt::format("a token that rank {} made, for {} more", token.id.maker.value,
+                                 seconds(std::max(token.expires - now, Duration::zero()))));
+    }
+    if (kept->tokens.size() > kMostLines)
+      add("", fmt::format("and {} tokens more", kept->tokens.size() - kMostLines));
+  }
+  if (const auto parts = parts_.find(id); parts != parts_.end())
+    add("keeps", fmt::format("{} objects that are its parts", parts->second.size()));
+
+  add("so", !pins.empty()             ? "it stays where it is until the pins are released"
+            : !this->kept(id, record) ? "it is evicted when room is needed"
+            : entry.on_disk()         ? "it comes back when somebody gets it"
+            : !kept_ ? "it stays in memory: there is no directory to spill to (HOLDFAST_SPILL)"
+            : !disk_refuses_.empty()
+                ? "it stays in memory: nothing more is written to disk: " + disk_refuses_
+                : std::string("it is written to disk when it is among the coldest and memory is short"));
+  return text;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,246 @@
+#include "src/spill_segments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "holdfast/base/check.h"
+#include "holdfast/base/log.h"
+#include "holdfast/base/units.h"
+
+namespace holdfast {
+namespace {
+
+// A disk without room for a whole segment is filled with smaller ones, halved down to this.
+constexpr std::uint64_t kLeastSegment = std::uint64_t{1} << 20;
+// File names that other stores of this process may have taken in the same directory.
+constexpr int kNameTries = 1 << 16;
+// Compacting a segment is given up after this often: what cannot be read today stays where it is.
+constexpr std::uint8_t kCompactionTries = 2;
+
+}  // namespace
+
+SpillSegments::SpillSegments(std::vector<std::unique_ptr<Disk>> disks, const SpillOptions& options)
+    : options_(options) {
+  HOLDFAST_CHECK(!disks.empty(), "spilling needs a directory");
+  for (std::unique_ptr<Disk>& disk : disks) {
+    disks_.push_back(disk.get());
+    directories_.emplace_back().disk = std::move(disk);
+  }
+}
+
+Error SpillSegments::closed_error() {
+  return {Code::timed_out, "spill", "the store is being closed; nothing is spilled or restored any more"};
+}
+
+Result<SpillPlace> SpillSegments::reserve(std::uint64_t bytes) {
+  if (closed_) return tl::unexpected(closed_error());
+  std::uint32_t segment = 0;
+  if (bytes > options_.segment_bytes) {
+    HOLDFAST_TRY(segment, next_segment(bytes));
+    at(segment).state = State::closed;
+  } else {
+    if (!open_ || at(*open_).bytes - at(*open_).end < bytes) {
+      close_open();
+      HOLDFAST_TRY(open_, next_segment(bytes));
+    }
+    segment = *open_;
+  }
+  Segment& chosen = at(segment);
+  ++chosen.holds;
+  return SpillPlace{segment, std::exchange(chosen.end, chosen.end + bytes)};
+}
+
+/// A new or spare segment with room for `bytes`, in the next directory that has one.
+Result<std::uint32_t> SpillSegments::next_segment(std::uint64_t bytes) {
+  const std::uint64_t least = std::max(bytes, std::min(kLeastSegment, options_.segment_bytes));
+  const std::uint64_t wanted = std::max(bytes, options_.segment_bytes);
+  std::optional<Error> too_large;
+  for (std::size_t tried = 0; tried < directories_.size(); ++tried) {
+    const std::uint32_t number = next_directory_;
+    next_directory_ = static_cast<std::uint32_t>((number + 1) % directories_.size());
+    Directory& directory = directories_[number];
+    if (directory.failed) continue;
+    if (directory.spare && at(*directory.spare).bytes >= bytes) {
+      const std::uint32_t spare = *std::exchange(directory.spare, std::nullopt);
+      at(spare).state = State::open;
+      return spare;
+    }
+    auto created = create(number, wanted, least);
+    if (created) return created;
+    // One too large for the disk says little of others.
+    if (bytes > options_.segment_bytes && created.error().code == Code::full)
+      too_large = std::move(created).error();
+    else
+      fail(directory, created.error());
+  }
+  if (too_large) return tl::unexpected(std::move(*too_large));
+  return tl::unexpected(all_failed());
+}
+
+Result<std::uint32_t> SpillSegments::create(std::uint32_t directory, std::uint64_t bytes,
+                                            std::uint64_t least) {
+  Result<FileNumber> file = create_file(*directories_[directory].disk, bytes);
+  while (!file && file.error().code == Code::full && bytes > least) {
+    bytes = std::max(least, align_up(bytes / 2, kDiskSector));
+    file = create_file(*directories_[directory].disk, bytes);
+  }
+  if (!file) return tl::unexpected(std::move(file).error());
+  std::uint32_t number = static_cast<std::uint32_t>(segments_.size());
+  if (free_numbers_.empty()) {
+    segments_.emplace_back();
+  } else {
+    number = free_numbers_.back();
+    free_numbers_.pop_back();
+  }
+  segments_[number] = std::make_unique<Segment>();
+  Segment& segment = at(number);
+  segment.directory = directory;
+  segment.file = *file;
+  segment.bytes = bytes;
+  return number;
+}
+
+Result<FileNumber> SpillSegments::create_file(Disk& disk, std::uint64_t bytes) {
+  Result<FileNumber> file = disk.create(std::to_string(next_name_++), bytes);
+  for (int tries = 1; !file && file.error().code == Code::exists && tries < kNameTries; ++tries)
+    file = disk.create(std::to_string(next_name_++), bytes);
+  return file;
+}
+
+void SpillSegments::fail_directory(std::uint32_t segment, const Error& why) {
+  if (closed_) return;
+  const std::uint32_t number = at(segment).directory;
+  Directory& directory = directories_[number];
+  if (!directory.failed) fail(directory, why);
+  if (open_ && at(*open_).directory == number) close_open();
+}
+
+void SpillSegments::fail(Directory& directory, const Error& why) {
+  directory.failed = why;
+  log(LogLevel::warning, fmt::format("nothing more is spilled to {}, what is there stays readable: {}",
+                                     directory.disk->directory(), why.message()));
+  if (directory.spare) retire(*std::exchange(directory.spare, std::nullopt));
+}
+
+Error SpillSegments::all_failed() const {
+  Error out{Code::full, "spill", "no spill directory takes any more"};
+  const char* separator = ": ";
+  for (const Directory& directory : directories_) {
+    if (directory.failed->code != Code::full)
+      out.code = directory.failed->code == Code::denied ? Code::denied : Code::system;
+    out.detail += std::exchange(separator, "; ") + directory.failed->message();
+  }
+  return out;
+}
+
+void SpillSegments::close_open() {
+  if (!open_) return;
+  const std::uint32_t closed = *std::exchange(open_, std::nullopt);
+  at(closed).state = State::closed;
+  settle(closed);
+}
+
+void SpillSegments::release(std::uint32_t segment) {
+  --at(segment).holds;
+  settle(segment);
+}
+
+void SpillSegments::add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes) {
+  Segment& to = at(segment);
+  to.live += bytes;
+  to.objects.push_back(object);
+}
+
+void SpillSegments::drop(std::uint32_t segment, std::uint64_t bytes) {
+  at(segment).live -= bytes;
+  settle(segment);
+}
+
+/// Does what has become possible with a segment: writing it from the beginning again, giving back its file or
+/// the end of it, having it compacted.
+void SpillSegments::settle(std::uint32_t number) {
+  Segment& segment = at(number);
+  if (segment.holds > 0 || closed_) return;
+  if (segment.live == 0) {
+    segment.objects.clear();
+    segment.end = segment.state == State::open ? 0 : segment.end;
+    if (segment.state == State::closed) retire(number);
+    return;
+  }
+  if (segment.state == State::open) return;
+  if (!segment.shrunk && segment.end < segment.bytes) {
+    // Where that is refused, the file keeps its end: tried once.
+    if (directories_[segment.directory].disk->shrink(segment.file, segment.end)) segment.bytes = segment.end;
+  }
+  segment.shrunk = true;
+  if (2 * segment.live > segment.end || segment.queued || segment.failures >= kCompactionTries || !writable())
+    return;
+  segment.queued = true;
+  candidates_.push_back(number);
+}
+
+/// Nothing lives there and nobody uses it: its file becomes the directory's spare one, or goes.
+void SpillSegments::retire(std::uint32_t number) {
+  Segment& segment = at(number);
+  Directory& directory = directories_[segment.directory];
+  if (segment.queued) std::erase(candidates_, number);
+  // One that has lost much of its end is not worth keeping; nor is one that was an object's own.
+  const bool usual =
+      segment.bytes <= options_.segment_bytes && segment.bytes >= options_.segment_bytes / 8 * 7;
+  if (usual && !directory.failed && !directory.spare && segment.state != State::spare) {
+    const Segment was = std::exchange(segment, Segment());
+    segment.directory = was.directory;
+    segment.file = was.file;
+    segment.bytes = was.bytes;
+    segment.state = State::spare;
+    directory.spare = number;
+    return;
+  }
+  const std::string path = directory.disk->describe(segment.file);
+  if (const Status removed = directory.disk->remove(segment.file);
+      !removed && !std::exchange(directory.remove_failed, true))
+    log(LogLevel::warning, fmt::format("a spill file stays behind, remove it when the job has ended: {} ({})",
+                                       path, removed.error().message()));
+  segments_[number].reset();
+  free_numbers_.push_back(number);
+}
+
+bool SpillSegments::writable() const {
+  return std::ranges::any_of(directories_, [](const Directory& one) { return !one.failed; });
+}
+
+std::optional<std::uint32_t> SpillSegments::take_candidate() {
+  if (candidates_.empty()) return std::nullopt;
+  const std::uint32_t segment = candidates_.front();
+  candidates_.pop_front();
+  at(segment).queued = false;
+  return segment;
+}
+
+std::string SpillSegments::describe(SpillPlace place) const {
+  const Segment& segment = *segments_[place.segment];
+  return fmt::format("offset {} of {}", place.offset,
+                     directories_[segment.directory].disk->describe(segment.file));
+}
+
+SpillStats SpillSegments::stats() const {
+  SpillStats out;
+  for (const Directory& directory : directories_) {
+    SpillDirectoryStats& stats = out.directories.emplace_back(directory.stats);
+    stats.directory = directory.disk->directory();
+    stats.mode = directory.disk->mode();
+    if (directory.failed) stats.failed = directory.failed->message();
+  }
+  for (const auto& segment : segments_) {
+    if (!segment) continue;
+    SpillDirectoryStats& stats = out.directories[segment->directory];
+    stats.bytes_live += segment->live;
+    stats.bytes_in_files += segment->bytes;
+    ++stats.segments;
+  }
+  return out;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,132 @@
+// The segments of all spill directories: which is written now, what lives in each, which ones are worth
+// compacting, and which directories take no more writes. No transfers here, only the books.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "holdfast/stats.h"
+#include "src/disk.h"
+
+namespace holdfast {
+
+struct SpillOptions {
+  /// Size of a file, preallocated; directories are taken in turn, file by file. Larger: fewer files; smaller:
+  /// less is moved at once, and less of a disk is taken by a process that spills little. Smaller ones are
+  /// made where a disk has no room for one of this size. Bound: at least `transfer_bytes`.
+  std::uint64_t segment_bytes = std::uint64_t{256} << 20;
+  /// Most bytes of one read or write. A multiple of 64 KiB.
+  std::uint64_t transfer_bytes = std::uint64_t{1} << 20;
+  /// Bytes being read and written at once: this much memory is taken for buffers. Bound: at least 4
+  /// transfers.
+  std::uint64_t bytes_in_flight = std::uint64_t{8} << 20;
+};
+
+struct SpillStats {
+  std::vector<SpillDirectoryStats> directories;
+};
+
+/// A range of a segment.
+struct SpillPlace {
+  std::uint32_t segment = 0;
+  std::uint64_t offset = 0;
+};
+
+class SpillSegments {
+ public:
+  SpillSegments(std::vector<std::unique_ptr<Disk>> disks, const SpillOptions& options);
+
+  /// A range to write to, of a multiple of kDiskSector bytes; a larger one than a segment gets one of its
+  /// own. The segment is held for the caller. Errors: full, denied, system: no directory takes it; why,
+  /// directory by directory.
+  Result<SpillPlace> reserve(std::uint64_t bytes);
+
+  /// While a segment is held, its file stays as it is: neither removed nor written anew.
+  void hold(std::uint32_t segment) noexcept { ++at(segment).holds; }
+  void release(std::uint32_t segment);
+
+  /// An object lives there now (`object` is the caller's number for it), or no more.
+  void add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes);
+  void drop(std::uint32_t segment, std::uint64_t bytes);
+
+  /// The directory of this segment takes no more writes. Logged once.
+  void fail_directory(std::uint32_t segment, const Error& why);
+
+  /// The next one to compact, taken from the queue: at least half of it is dead.
+  std::optional<std::uint32_t> take_candidate();
+  std::size_t candidates() const noexcept { return candidates_.size(); }
+  /// Numbers of objects that were added, in no order; some may be gone, or live elsewhere, or be there twice.
+  const std::vector<std::uint32_t>& objects(std::uint32_t segment) const {
+    return segments_[segment]->objects;
+  }
+  /// Compacting it did not succeed. It is tried once more at most.
+  void compaction_failed(std::uint32_t segment) { ++at(segment).failures; }
+
+  Disk& disk(std::uint32_t segment) noexcept { return *directories_[at(segment).directory].disk; }
+  FileNumber file(std::uint32_t segment) const noexcept { return segments_[segment]->file; }
+  std::string describe(SpillPlace place) const;
+  void count_written(std::uint32_t segment, std::uint64_t bytes) { stats(segment).bytes_written += bytes; }
+  void count_read(std::uint32_t segment, std::uint64_t bytes) { stats(segment).bytes_read += bytes; }
+  void count_moved(std::uint32_t segment, std::uint64_t bytes) { stats(segment).bytes_moved += bytes; }
+  SpillStats stats() const;
+
+  const std::vector<Disk*>& disks() const noexcept { return disks_; }
+  /// From now on nothing is created, shrunk or removed, and no directory fails.
+  void close() noexcept { closed_ = true; }
+  bool closed() const noexcept { return closed_; }
+  /// What is said to whoever comes after close().
+  static Error closed_error();
+
+ private:
+  enum class State : std::uint8_t { open, closed, spare };
+  struct Segment {
+    std::uint32_t directory = 0;
+    FileNumber file;
+    State state = State::open;
+    bool queued = false;        ///< among the candidates
+    bool shrunk = false;        ///< to its end
+    std::uint8_t failures = 0;  ///< of compacting it
+    std::uint32_t holds = 0;
+    std::uint64_t bytes = 0;  ///< of the file
+    std::uint64_t end = 0;    ///< what has been reserved
+    std::uint64_t live = 0;   ///< of objects
+    std::vector<std::uint32_t> objects;
+  };
+  struct Directory {
+    std::unique_ptr<Disk> disk;
+    std::optional<Error> failed;
+    std::optional<std::uint32_t> spare;
+    bool remove_failed = false;  ///< has been logged
+    SpillDirectoryStats stats;   ///< what is only counted
+  };
+
+  Segment& at(std::uint32_t segment) noexcept { return *segments_[segment]; }
+  SpillDirectoryStats& stats(std::uint32_t segment) { return directories_[at(segment).directory].stats; }
+  Result<std::uint32_t> next_segment(std::uint64_t bytes);
+  Result<std::uint32_t> create(std::uint32_t directory, std::uint64_t bytes, std::uint64_t least);
+  Result<FileNumber> create_file(Disk& disk, std::uint64_t bytes);
+  void fail(Directory& directory, const Error& why);
+  Error all_failed() const;
+  void close_open();
+  void settle(std::uint32_t segment);
+  void retire(std::uint32_t segment);
+  bool writable() const;
+
+  SpillOptions options_;
+  std::vector<Directory> directories_;
+  std::vector<Disk*> disks_;
+  std::vector<std::unique_ptr<Segment>> segments_;  ///< null: the number is free
+  std::vector<std::uint32_t> free_numbers_;
+  std::optional<std::uint32_t> open_;
+  std::uint32_t next_directory_ = 0;
+  std::uint64_t next_name_ = 0;
+  std::deque<std::uint32_t> candidates_;
+  bool closed_ = false;
+};
+
+}  // namespace holdfast
