@@ -116,7 +116,9 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   SocketNeighbours& sockets = *neighbours;
   job_.neighbours = std::move(neighbours);
 
-  HOLDFAST_TRY(fabric_, fabric::open_ofi({job_.options.provider, job_.options.interface}, job_.clock));
+  HOLDFAST_TRY(
+      fabric_,
+      fabric::open_ofi({.provider = job_.options.provider, .interface = job_.options.interface}, job_.clock));
   job_.fabric_info = fabric_->info();
   HOLDFAST_TRY(auto endpoint, fabric_->open({.receive_depth = 256}));
   std::vector<RegionKey> regions;

@@ -26,8 +26,8 @@ enum class MessageType : std::uint8_t {
   hold =
       10,  ///< object id, hold's number, token (number 0: none). Owner: counts the sender. not_found, expired
   report = 11,  ///< numbers of tokens, drops, undone; then these (id, number). Owner: notes all
-  leave = 12,  ///< the sender closes: all it holds is dropped. No reply
-  ping = 13,   ///< no reply: sending it shows whether the peer's endpoint is still there
+  leave = 12,   ///< the sender closes: all it holds is dropped. No reply
+  ping = 13,    ///< no reply: sending it shows whether the peer's endpoint is still there
   restore =
       14,  ///< object key. Owner: brings it back from disk; replies its entry. not_found, corrupt, system
   prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply

@@ -52,11 +52,11 @@ std::string list_of(const std::vector<Choice>& choices) {
 }
 
 /// Opens a choice and tries an endpoint on it: what cannot be used should be passed over now.
-Result<std::unique_ptr<Fabric>> try_choice(Choice choice, const Clock& clock) {
+Result<std::unique_ptr<Fabric>> try_choice(Choice choice, std::uint32_t least_endpoints, const Clock& clock) {
   HOLDFAST_TRY(auto fabric, OfiFabric::open(std::move(choice), clock));
-  // Where ports are few, as many as a member has at once: it should not find out with its first get.
+  // Where ports are few, as many as the caller needs: it should not find out with its first get.
   const bool few_ports = port_range_of(fabric->info().provider).has_value();
-  std::vector<std::unique_ptr<Endpoint>> endpoints(few_ports ? kLeastEndpoints : 1);
+  std::vector<std::unique_ptr<Endpoint>> endpoints(few_ports ? least_endpoints : 1);
   for (auto& endpoint : endpoints) {
     HOLDFAST_TRY(endpoint, fabric->open({.receive_depth = 1}));
   }
@@ -83,7 +83,7 @@ Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock&
     const std::string name = ofi::name_of(choice.candidate.info);
     if (!failures.empty()) choice.candidate.info.reason += "; better ones failed: " + failures;
     const bool rdma = choice.candidate.info.rdma;
-    auto fabric = ofi::try_choice(std::move(choice), clock);
+    auto fabric = ofi::try_choice(std::move(choice), options.least_endpoints, clock);
     if (fabric) {
       ofi::log_choice((*fabric)->info());
       return fabric;

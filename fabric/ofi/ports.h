@@ -9,9 +9,6 @@
 
 namespace holdfast::fabric::ofi {
 
-/// A member has an endpoint for serving, and at least one for reading.
-inline constexpr std::uint32_t kLeastEndpoints = 2;
-
 /// Whether a libfabric error says that no local port was to be had.
 bool is_port_shortage(std::int64_t fabric_error) noexcept;
 

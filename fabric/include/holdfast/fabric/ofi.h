@@ -20,6 +20,9 @@ struct OfiOptions {
   /// Fabric domain, network interface or local address to use; empty: the best one (never loopback while
   /// another interface is up, unless nothing else works).
   std::string interface;
+  /// Endpoints that the caller opens at once at least: where ports are few, so many are tried. A member has
+  /// one to serve and one to read.
+  std::uint32_t least_endpoints = 2;
 };
 
 /// One provider that was looked at, for `holdfast doctor` and for the log.
