@@ -48,7 +48,7 @@ void clean_up(const std::map<pid_t, Kind>& groups, const Job& job) {
 [[noreturn]] void work(int pipe, const Job& job) {
   ::setsid();                              // what the terminal sends is not meant for this one
   ::prctl(PR_SET_NAME, "holdfast-clean");  // nor `pkill -9 holdfast-run`
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE}) {
     struct sigaction ignore {};
     ignore.sa_handler = SIG_IGN;
     ::sigaction(number, &ignore, nullptr);

@@ -13,6 +13,7 @@
 #include "cli/run/janitor.h"
 #include "cli/run/options.h"
 #include "cli/run/pinning.h"
+#include "cli/run/signals.h"
 #include "cli/run/supervisor.h"
 #include "holdfast/base/environment.h"
 #include "holdfast/base/random.h"
@@ -43,7 +44,8 @@ Inherited take_over() {
   Inherited inherited;
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, number);
+  ::sigaddset(&set, SIGCHLD);
+  for (const PassedOn& signal : kPassedOn) ::sigaddset(&set, signal.number);
   ::sigprocmask(SIG_BLOCK, &set, &inherited.signals);
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;

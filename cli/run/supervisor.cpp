@@ -17,6 +17,7 @@
 #include "cli/run/descendants.h"
 #include "cli/run/exit_codes.h"
 #include "cli/run/pinning.h"
+#include "cli/run/signals.h"
 
 namespace holdfast::run {
 namespace {
@@ -26,32 +27,14 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 /// ssh's own exit code where it, not the program, failed.
 constexpr int kCodeAgentFailed = 255;
 
-constexpr std::array kSignals = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-
-bool is_end(int number) { return number == SIGINT || number == SIGTERM || number == SIGHUP; }
-
-std::string_view signal_word(int number) {
-  switch (number) {
-    case SIGINT:
-      return "INT";
-    case SIGHUP:
-      return "HUP";
-    case SIGUSR1:
-      return "USR1";
-    case SIGUSR2:
-      return "USR2";
-    default:
-      return "TERM";
-  }
-}
-
 /// How a child has ended; nothing while it runs. It is left unreaped, so that its number, which is its
 /// group's, is nobody else's yet.
-std::optional<int> code_of(pid_t pid) {
+std::optional<Supervisor::End> end_of(pid_t pid) {
   siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
     return std::nullopt;
-  return info.si_code == CLD_EXITED ? info.si_status : kCodeSignal + info.si_status;
+  return info.si_code == CLD_EXITED ? Supervisor::End{info.si_status, 0}
+                                    : Supervisor::End{kCodeSignal + info.si_status, info.si_status};
 }
 
 }  // namespace
@@ -60,7 +43,8 @@ Supervisor::Supervisor(const Options& options, const Job& job, Janitor& janitor,
     : options_(options), job_(job), janitor_(janitor), inherited_(inherited), ranks_(options.ranks) {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int number : kSignals) ::sigaddset(&set, number);
+  ::sigaddset(&set, SIGCHLD);
+  for (const PassedOn& signal : kPassedOn) ::sigaddset(&set, signal.number);
   signals_ = File(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
@@ -160,8 +144,10 @@ void Supervisor::read_from(File& stream, Lines& lines) {
 
 void Supervisor::take_signal(int number) {
   if (number == SIGCHLD) return reap();
-  if (!is_end(number)) {
+  const PassedOn* const signal = passed_on(number);
+  if (signal == nullptr || !signal->ends) {
     for (Rank& rank : ranks_) send_signal(rank, number);
+    if (number == SIGTSTP) ::raise(SIGSTOP);  // until the CONT that is passed on then
     return;
   }
   code_ = std::max(code_, kCodeSignal + number);
@@ -175,12 +161,12 @@ void Supervisor::reap() {
   for (std::uint32_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = ranks_[i];
     if (!rank.running) continue;
-    const std::optional<int> code = code_of(rank.process.pid);
-    if (!code) continue;
+    const std::optional<End> end = end_of(rank.process.pid);
+    if (!end) continue;
     ::kill(-rank.process.pid, SIGKILL);  // what it started and left behind
     janitor_.ended(rank.process.pid);
     ::waitpid(rank.process.pid, nullptr, 0);
-    ended(i, *code);
+    ended(i, *end);
   }
   reap_orphans();
 }
@@ -195,7 +181,7 @@ void Supervisor::reap_orphans() {
   }
 }
 
-void Supervisor::ended(std::uint32_t number, int code) {
+void Supervisor::ended(std::uint32_t number, const End& end) {
   Rank& rank = ranks_[number];
   rank.running = false;
   --running_;
@@ -214,20 +200,22 @@ void Supervisor::ended(std::uint32_t number, int code) {
     (*lines)->finish();
     file->reset();
   }
-  if (code == 0 || (ending_ != Ending::no && !rank.by_itself)) return;  // the others were asked to end
-  code_ = std::max(code_, code);
-  if (rank.kind == Kind::agent && code == kCodeAgentFailed)
+  if (end.code == 0 || (ending_ != Ending::no && !rank.by_itself)) return;  // the others were asked to end
+  code_ = std::max(code_, end.code);
+  if (rank.kind == Kind::agent && end.code == kCodeAgentFailed)
     complain(fmt::format(
         "rank {} on {}: \"{}\" ended with 255: the host cannot be reached or refused (see above), or "
         "the program returned 255",
         number, rank.host, fmt::join(options_.agent, " ")));
-  else if (code > kCodeSignal)
+  else if (end.signal != 0)
     complain(fmt::format("rank {}{}{} was ended by signal {} ({})", number, rank.host.empty() ? "" : " on ",
-                         rank.host, code - kCodeSignal,
-                         ::strsignal(code - kCodeSignal)));  // NOLINT(concurrency-mt-unsafe)
+                         rank.host, end.signal, ::strsignal(end.signal)));  // NOLINT(concurrency-mt-unsafe)
   else
-    complain(
-        fmt::format("rank {}{}{} returned {}", number, rank.host.empty() ? "" : " on ", rank.host, code));
+    complain(fmt::format("rank {}{}{} returned {}{}", number, rank.host.empty() ? "" : " on ", rank.host,
+                         end.code,
+                         rank.kind == Kind::agent && end.code > kCodeSignal
+                             ? fmt::format(", or was ended by signal {}", end.code - kCodeSignal)
+                             : ""));
   if (!options_.keep_going && ending_ == Ending::no) end_all(SIGTERM);
 }
 
@@ -237,12 +225,13 @@ void Supervisor::send_signal(Rank& rank, int number) {
     ::kill(-rank.process.pid, number);
     return;
   }
-  const std::string line = fmt::format("{}\n", signal_word(number));
+  const std::string line =
+      fmt::format("{}\n", passed_on(number) != nullptr ? passed_on(number)->word : "TERM");
   if (rank.process.input) (void)!::write(rank.process.input.get(), line.data(), line.size());
 }
 
 void Supervisor::end_all(int number) {
-  for (Rank& rank : ranks_) rank.by_itself = rank.running && code_of(rank.process.pid).has_value();
+  for (Rank& rank : ranks_) rank.by_itself = rank.running && end_of(rank.process.pid).has_value();
   ending_ = Ending::asked;
   next_step_ = Deadline::after(real_clock(), options_.grace);
   for (Rank& rank : ranks_) send_signal(rank, number);

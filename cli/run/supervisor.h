@@ -22,6 +22,12 @@ class Supervisor {
   /// Starts all ranks, and returns holdfast-run's exit code when none is left.
   int run();
 
+  /// How a child has ended.
+  struct End {
+    int code = 0;
+    int signal = 0;  ///< that ended it; 0: it returned
+  };
+
  private:
   enum class Ending : std::uint8_t { no, asked, killed };
   struct Rank {
@@ -41,7 +47,7 @@ class Supervisor {
   void take_signal(int number);
   void reap();
   void reap_orphans();
-  void ended(std::uint32_t rank, int code);
+  void ended(std::uint32_t rank, const End& end);
   void send_signal(Rank& rank, int number);
   void end_all(int number);
   void step_ending();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "holdfast/base/random.h"
 #include "src/mutation.h"
 
 namespace holdfast {
@@ -113,7 +114,10 @@ class Send final : private fabric::Completion {
 }  // namespace
 
 Channel::Channel(std::unique_ptr<fabric::Endpoint> endpoint, const Clock& clock, Sender sender)
-    : endpoint_(std::move(endpoint)), clock_(clock), sender_(sender) {
+    : endpoint_(std::move(endpoint)),
+      clock_(clock),
+      sender_(sender),
+      next_request_(mix64(sender.incarnation)) {
   endpoint_->set_receiver([this](std::span<const std::byte> bytes) { receive(bytes); });
 }
 

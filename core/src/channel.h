@@ -119,7 +119,8 @@ class Channel {
   std::multimap<TimePoint, Event*> timers_;
   class PendingCall;
   std::unordered_map<std::uint64_t, PendingCall*> calls_;
-  std::uint64_t next_request_ = 1;
+  /// From a number of this life's own: an answer to another one that had this address finds no call here.
+  std::uint64_t next_request_;
   /// The last look whether a peer that owes replies is there: one for all calls that wait for it.
   struct Probe {
     TimePoint at{};

@@ -212,5 +212,63 @@ TEST(MembersLifetimeTest, ChurnLeavesNothingBehind) {
           .all_good());
 }
 
+// Rank 1 puts an object with parts that rank 0 owns, and lets go of them; rank 2 finds them through it.
+const Scenario kPartsOfOthers("lifetime_parts", [](Line&) {
+  Store store = join();
+  constexpr std::uint64_t kParts = 100;  // more than one message tells
+  const Name whole("whole");
+  if (store.rank() == 0) {
+    std::string tokens;
+    {
+      std::vector<ObjectRef> refs;
+      for (std::uint64_t i = 0; i < kParts; ++i) refs.push_back(store.put(pattern(100, i)).value());
+      for (const ObjectRef& ref : refs) tokens += ref.token() + "\n";
+      ASSERT_TRUE(good(store.put(Name("tokens"), std::as_bytes(std::span(tokens)))));
+      ASSERT_TRUE(good(store.barrier(kLong)));  // rank 1 holds them
+    }
+    EXPECT_TRUE(comes_true([&] { return store.stats().held_elsewhere == kParts; }));
+    ASSERT_TRUE(good(store.barrier(kLong)));  // rank 2 has them
+    ASSERT_TRUE(good(store.barrier(kLong)));  // the whole is gone
+    EXPECT_TRUE(comes_true([&] { return store.stats().held_elsewhere == 1; })) << "the one that rank 2 kept";
+    ASSERT_TRUE(good(store.barrier(kLong)));
+  } else if (store.rank() == 1) {
+    {
+      PutOptions options;
+      std::string_view text;
+      const auto pin = store.get(Name("tokens"), kLong);
+      ASSERT_TRUE(good(pin));
+      text = {reinterpret_cast<const char*>(pin->bytes().data()), pin->size()};
+      for (; !text.empty(); text.remove_prefix(text.find('\n') + 1))
+        options.parts.push_back(store.redeem(text.substr(0, text.find('\n'))).value());
+      ASSERT_TRUE(good(store.put(whole, pattern(10, 1), options)));
+    }
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(good(store.barrier(kLong)));
+    ASSERT_TRUE(good(store.erase(whole, kLong)));
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(good(store.barrier(kLong)));
+  } else {
+    ASSERT_TRUE(good(store.barrier(kLong)));
+    const auto ref = store.lookup(whole, kLong);
+    ASSERT_TRUE(good(ref));
+    auto parts = store.parts(*ref, kLong);
+    ASSERT_TRUE(good(parts));
+    ASSERT_EQ(parts->size(), kParts);
+    for (std::uint64_t i = 0; i < kParts; ++i) {
+      const auto pin = store.get((*parts)[i], kLong);
+      ASSERT_TRUE(good(pin)) << i;
+      EXPECT_TRUE(is_pattern(pin->bytes(), i)) << i;
+    }
+    const ObjectRef kept = (*parts)[7];
+    parts->clear();
+    const std::string why = store.why(kept, kLong).value();
+    EXPECT_NE(why.find("references of rank 2"), std::string::npos) << why;
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(good(store.barrier(kLong)));
+    EXPECT_TRUE(is_pattern(store.get(kept, kLong).value().bytes(), 7));
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST(MembersLifetimeTest, AnObjectKeepsPartsThatOthersOwn) {
+  EXPECT_TRUE(Ranks("lifetime_parts", job(3, {{"HOLDFAST_TOKEN_LIFETIME", "5"}})).all_good());
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -109,6 +109,19 @@ const Scenario kRandom("spill_random", [](Line&) {
   Store store = join();
   const auto all = put_and_share(store);
   get_at_random(store, all, 150);
+  // Some of each rank at once, in memory and on disk, also where nothing but headers is compared.
+  for (const Verify verify : {Verify::always, Verify::never})
+    for (std::uint32_t rank = 0; rank < store.size(); ++rank) {
+      const auto some = std::span(all[rank]).subspan(rank, 6);
+      if (rank % 2 == 0) {
+        ASSERT_TRUE(good(store.prefetch(some)));
+      }
+      const auto pins = store.get_many(some, kLong, {.verify = verify});
+      for (std::uint64_t i = 0; i < pins.size(); ++i) {
+        ASSERT_TRUE(good(pins[i]));
+        ASSERT_TRUE(is_pattern(pins[i]->bytes(), seed_of(rank, rank + i)));
+      }
+    }
   ASSERT_TRUE(good(store.barrier(kLong)));
   EXPECT_GT(store.stats().restores, 0U);
   EXPECT_EQ(store.stats().corrupt, 0U);

@@ -374,18 +374,24 @@ const Scenario kDamage("damage", [](Line&) {
   const Name list = name("refs");
   if (store.rank() == 0) {
     const ObjectRef payload = store.put(pattern(200000, 1)).value(),
-                    header = store.put(pattern(100, 2)).value();
+                    header = store.put(pattern(100, 2)).value(),
+                    large = store.put(pattern(2'000'000, 3)).value();
     const auto poke = [&](const ObjectRef& ref, std::int64_t at) {
       const_cast<std::byte*>(store.get(ref, 0s, {.verify = Verify::never}).value().bytes().data())[at] ^=
           std::byte{4};
     };
     poke(payload, 70000);
+    poke(large, 1'900'000);   // in its last piece, and not in a chunk that a range beside it needs
     poke(header, -128 + 20);  // 128 bytes of header and table stand before the payload
-    put_list(store, list, std::vector{payload, header});
+    put_list(store, list, std::vector{payload, header, large});
   } else {
     const auto refs = redeem_list(store, list);
-    ASSERT_EQ(refs.size(), 2U);
-    std::vector<std::byte> buffer(200000);
+    ASSERT_EQ(refs.size(), 3U);
+    std::vector<std::byte> buffer(2'000'000);
+    EXPECT_TRUE(fails(store.get(refs[2], kLong), Code::corrupt));
+    EXPECT_TRUE(fails(store.get_into(refs[2], buffer, kLong), Code::corrupt));
+    EXPECT_TRUE(fails(store.get(refs[2], ByteRange{100, 1'899'950}, kLong), Code::corrupt));
+    EXPECT_TRUE(good(store.get(refs[2], ByteRange{100, 1'500'000}, kLong)));
     EXPECT_TRUE(fails(store.get(refs[0], kLong), Code::corrupt, "rank 0"));
     EXPECT_TRUE(fails(store.get_into(refs[0], buffer, kLong), Code::corrupt));
     EXPECT_TRUE(fails(store.get(refs[0], ByteRange{69999, 10}, kLong), Code::corrupt));
@@ -395,7 +401,7 @@ const Scenario kDamage("damage", [](Line&) {
     EXPECT_EQ(store.get(refs[0], kLong, {.verify = Verify::remote}).has_value(), !by_fabric());
     EXPECT_TRUE(fails(store.get(refs[1], kLong, {.verify = Verify::never}), Code::corrupt));
     const auto pins = store.get_many(refs, kLong);
-    EXPECT_TRUE(fails(pins[0], Code::corrupt) && fails(pins[1], Code::corrupt));
+    for (const auto& pin : pins) EXPECT_TRUE(fails(pin, Code::corrupt));
     EXPECT_GE(store.stats().corrupt, 6U);
   }
   EXPECT_TRUE(good(store.barrier(kLong)));

@@ -82,5 +82,24 @@ TEST(Regression, AMemberMayEndBetweenAnyTwoStepsOfAGet) {
   }
 }
 
+// The answer to a request of an earlier life at the same address is nobody's.
+TEST(Regression, Seed1031255) {
+  Scenario scenario;
+  scenario.seed = 1031255;
+  scenario.members = 2;
+  scenario.members_per_host = 1;
+  scenario.piece_bytes = 4096;
+  scenario.jitter_us = 0;
+  scenario.detection_ms = 4000;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 256;
+  scenario.steps = {
+      {431953, 1, Act::stop, 0, 0, 0},      {598508, 0, Act::put, 3, 3, 2892},
+      {798687, 0, Act::leave, 0, 0, 0},     {1280048, 0, Act::restart, 0, 0, 0},
+      {1761905, 0, Act::get_name, 0, 7, 1},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test

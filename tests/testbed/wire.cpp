@@ -82,7 +82,7 @@ void check(const Cost& cost, std::uint64_t size, bool rdma) {
 
 void run_wire(Store& store, const JobOptions& options) {
   ASSERT_EQ(store.size(), 2U);
-  constexpr std::uint64_t kSizes[] = {8, 4096, 65536, 1000000};
+  constexpr std::uint64_t kSizes[] = {8, 4096, 65536, 256 * 1024, 256 * 1024 + 1, 1000000};
   const bool rdma = store.stats().provider.starts_with("verbs");
   if (store.rank() == 0) {
     for (const std::uint64_t size : kSizes)

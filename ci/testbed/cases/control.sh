@@ -27,3 +27,12 @@ await() {
   [[ $line == $2 ]] || { echo "rank $1 said '$line', not '$2'" >&2; exit 1; }
   echo "rank $1: $line"
 }
+# survivors COUNT LOG: so many ranks have ended and say that all was as expected, and none that it was not. The exit status
+# of a job one of whose ranks was killed does not tell: it is that rank's.
+survivors() {
+  cat "$2"
+  ! grep -q FAILED "$2" || { echo "a rank that lives on says that not all was as expected" >&2; exit 1; }
+  local good
+  good=$(grep -c 'as expected$' "$2" || true)
+  ((good == $1)) || { echo "$good ranks say that all was as expected, not $1" >&2; exit 1; }
+}
