@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t kHeapPlay = 4_MiB;
 // The caches of the arena's allocator, a few small blocks for each thread.
 constexpr std::uint64_t kArenaPlay = 256_KiB;
+// In a directory: the one that is written next, and a spare one.
+constexpr std::uint64_t kMostSpillFiles = 2;
 
 std::uint64_t status_field(const std::string& field) {
   std::ifstream status("/proc/self/status");
@@ -38,8 +40,10 @@ Books Books::of(const Store& store) {
   }
   for (const auto& descriptor : fs::directory_iterator("/proc/self/fd")) {
     std::error_code closed;  // the one that this loop reads from
-    const bool socket = fs::read_symlink(descriptor, closed).string().starts_with("socket:");
-    ++(socket ? books.sockets : books.descriptors);
+    const std::string target = fs::read_symlink(descriptor, closed);
+    ++(target.starts_with("socket:")                ? books.sockets
+       : target.find(".spill") != std::string::npos ? books.spill_files
+                                                    : books.descriptors);
   }
   for (const NodeStats& node : stats.nodes) {
     books.arena_bytes += node.bytes_used - std::min(node.bytes_used, node.bytes_cached);
@@ -67,10 +71,11 @@ bool Books::at_rest() const noexcept {
 
 std::string Books::text() const {
   return fmt::format(
-      "heap {}, {} descriptors and {} sockets, {} threads, arena {}, kept {}, held elsewhere {}, names {}, "
+      "heap {}, {} sockets, {} spill files and {} other descriptors, {} threads, arena {}, kept {}, held "
+      "elsewhere {}, names {}, "
       "waiters {}, puts "
       "waiting {}, awaiting unpin {}, pinned {}, on disk {} ({}), spilling {}, quarantined {}",
-      format_bytes(heap_bytes), descriptors, sockets, threads, format_bytes(arena_bytes), kept,
+      format_bytes(heap_bytes), sockets, spill_files, descriptors, threads, format_bytes(arena_bytes), kept,
       held_elsewhere, names, waiters, puts_waiting, awaiting_unpin, format_bytes(pinned_bytes), on_disk,
       format_bytes(disk_bytes), spilling, quarantined);
 }
@@ -82,6 +87,7 @@ std::string grown(const Books& before, const Books& now, std::uint64_t late_conn
   };
   look("heap bytes", before.heap_bytes, now.heap_bytes, kHeapPlay);
   look("descriptors", before.descriptors, now.descriptors, 0);
+  look("spill files", 0, now.spill_files, kMostSpillFiles);
   look("sockets", before.sockets, now.sockets, late_connections);
   look("threads", before.threads, now.threads, 0);
   look("bytes in the arena", before.arena_bytes, now.arena_bytes, kArenaPlay);

@@ -12,9 +12,10 @@ struct Books {
   // Of the process.
   std::uint64_t heap_bytes =
       0;  ///< anonymous memory that is resident, after malloc has given back what it can
-  std::uint64_t descriptors = 0;  ///< open, without sockets
+  std::uint64_t descriptors = 0;  ///< open, without sockets and spill files
   std::uint64_t sockets = 0;
-  std::uint64_t threads = 0;  ///< without the kernel's own for io_uring, which come and go
+  std::uint64_t spill_files = 0;  ///< open: a spare one may stay
+  std::uint64_t threads = 0;      ///< without the kernel's own for io_uring, which come and go
   // Of the store.
   std::uint64_t arena_bytes = 0;  ///< used, without cached objects
   std::uint64_t kept = 0;         ///< objects that something keeps

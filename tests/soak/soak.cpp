@@ -33,6 +33,7 @@ struct Plan {
   std::optional<std::uint32_t> victim;  ///< is killed in the second round; kAllMembers: all are
 };
 constexpr std::uint32_t kFatalRound = 1;
+constexpr const char* kFault = "fault";  ///< left there by who has found one: the others end, too
 
 class Member {
  public:
@@ -101,10 +102,13 @@ class Member {
     meet(fmt::format("rest{}", round), round);
     books = Books::of(store_);
     say(fmt::format("round {}", round), books);
-    // The first round makes what stays: connections, endpoints, tables; the buffers of the spill files come
-    // with the first spill, which may be in the second.
+    // The first round makes what stays: endpoints, threads, tables. The buffers of the spill files come with
+    // the first spill, and connections with the first message, some of them in the second round.
     if (round == 0) first_ = books;
-    if (round == 1) first_.heap_bytes = std::max(first_.heap_bytes, books.heap_bytes);
+    if (round == 1) {
+      first_.heap_bytes = std::max(first_.heap_bytes, books.heap_bytes);
+      first_.sockets = std::max(first_.sockets, books.sockets);
+    }
     if (const std::string what = grown(first_, books, store_.size()); !what.empty())
       fault("grown since the first round: " + what);
     if (store_.stats().corrupt != 0) fault("checksums failed");
@@ -122,6 +126,7 @@ class Member {
     for (std::uint32_t rank = 0; rank < store_.size(); ++rank) {
       if (round >= kFatalRound && plan_.victim == rank) continue;
       while (!fs::exists(mark(rank))) {
+        if (fs::exists(fs::path(plan_.meet) / kFault)) std::_Exit(1);
         if (deadline.passed(real_clock())) fault(fmt::format("rank {} did not come to {}", rank, point));
         std::this_thread::sleep_for(5ms);
       }
@@ -143,6 +148,7 @@ class Member {
   [[noreturn]] void fault(const std::string& what) const {
     fmt::print(stderr, "soak: rank {} seed {}: {}\n", store_.rank(), plan_.seed, what);
     std::fflush(stderr);
+    std::ofstream(std::filesystem::path(plan_.meet) / kFault).flush();
     std::_Exit(1);
   }
 

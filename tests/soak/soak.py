@@ -47,7 +47,7 @@ class Soak:
         dice = random.Random(seed)
         opened = variables(number, dice)
         meet = tempfile.mkdtemp(prefix="meet-", dir=self.directory)
-        command = [self.arguments.run, "-n", str(RANKS), "--no-prefix", "--keep-going", "--no-pin",
+        command = [self.arguments.run, "-n", str(RANKS), "--no-prefix", "--no-pin", *(["--keep-going"] if death else []),
                    "--rendezvous", self.directory, "--timeout", str(LONGEST_JOB_S),
                    self.arguments.member, "--meet", meet, "--seed", str(seed), "--rounds", str(rounds),
                    "--round-ms", str(int(round_s * 1000))]
