@@ -1,5 +1,5 @@
 // Sorts three times as many bytes as the arenas of all ranks hold, and checks the result:
-// HOLDFAST_SPILL=/a/local/disk holdfast-run -n 4 outofcore
+// HOLDFAST_SPILL=/scratch/me holdfast-run -n 4 outofcore
 #include <algorithm>
 #include <array>
 #include <charconv>
