@@ -162,9 +162,11 @@ class Holdings {
     std::uint32_t pin = 0;
     TimePoint started{};
   };
+  enum class DiskWrites : std::uint8_t { taken, refused };
   /// The coldest, if more is kept in memory than should be, or somebody waits for room. Those of which the
-  /// disk has a copy already leave at once.
-  std::optional<Spill> next_spill();
+  /// disk has a copy already leave at once, also where the disks refuse writes: others come back in their
+  /// place.
+  std::optional<Spill> next_spill(DiskWrites writes = DiskWrites::taken);
   /// `copy`: by which the files know it. The block is freed unless it was pinned meanwhile.
   void spilled(const Spill& spill, std::uint64_t copy);
   /// It could not be written: it stays in memory.

@@ -48,7 +48,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
   return std::optional<Entry>();
 }
 
-std::optional<Holdings::Spill> Holdings::next_spill() {
+std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
   const std::lock_guard lock(mutex_);
   count_own_drops();
   const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted_; };
@@ -63,8 +63,9 @@ std::optional<Holdings::Spill> Holdings::next_spill() {
     record.queue = Record::Queue::none;
     if (record.copy != 0 && leave_memory(*slot, entry)) continue;
     const PinnedBlock pin{rank_, entry.location};
+    const bool may_write = writes == DiskWrites::taken && record.copy == 0;
     const auto ledger_slot =
-        record.copy == 0 && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
+        may_write && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
     if (!ledger_slot) {
       enqueue(id, record, Record::Queue::kept);
       ++passed;

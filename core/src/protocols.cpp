@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "holdfast/base/checksum.h"
 #include "src/block.h"
@@ -19,6 +20,9 @@ constexpr std::string_view kOperation = "Store::get";
 constexpr int kSureAttempts = 8;
 // Rounds that find the entry as it was: then it is not a change that spoils the bytes.
 constexpr int kSameAttempts = 3;
+// The same for a header that was spoiled: an object may have gone to disk and come back to where it lay, more
+// than once, between the looks at its entry.
+constexpr Duration kSamePatience = std::chrono::milliseconds(500);
 
 /// Asks for a key's entry and waits for it at its keeper, who is told when the wait ends without it.
 Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, MessageType type, Key key,
@@ -169,6 +173,7 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
                                  std::span<std::byte> into, Deadline deadline) {
   Rounds rounds(job.clock, deadline);
   int same = 0;
+  TimePoint same_since = job.clock.now();
   while (same < kSameAttempts && rounds.another()) {
     if (entry.on_disk()) {
       HOLDFAST_CO_TRY(entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation));
@@ -177,9 +182,13 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
     if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
     if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
     job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
-    auto now = co_await find_in_memory(job, channel, entry, want.waiting, deadline);
+    // If it is on disk, that is a change: the next round has it brought back.
+    auto now = co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline);
     if (!now) co_return tl::unexpected(std::move(now).error());
     same = *now == entry ? same + 1 : 0;
+    if (same == 0) same_since = job.clock.now();
+    if (read->found == BlockRead::Found::other && job.clock.now() - same_since < kSamePatience)
+      same = std::min(same, kSameAttempts - 1);
     entry = *now;
   }
   if (same < kSameAttempts) co_return never_still(job, entry);

@@ -71,8 +71,8 @@ Task<void> Spiller::restore(Holdings::Restore restore) {
 
 bool Spiller::start_spills() {
   bool some = false;
-  while (!refused_ && spilling_bytes_ < kMostSpilling) {
-    auto next = holdings_.next_spill();
+  while (spilling_bytes_ < kMostSpilling) {
+    auto next = holdings_.next_spill(refused_ ? Holdings::DiskWrites::refused : Holdings::DiskWrites::taken);
     if (!next) break;
     some = true;
     const std::uint64_t bytes = next->bytes.size();
