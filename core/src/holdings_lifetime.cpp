@@ -143,14 +143,15 @@ void Holdings::settle(const ObjectId& id) {
     return;  // settled when it has arrived
   const bool on_disk = record.place == Record::Place::disk;
   if (kept(id, record)) return enqueue(id, record, on_disk ? Record::Queue::none : Record::Queue::kept);
-  if (lifetime_.collect == Collect::lazy && !on_disk) {
+  const bool worth_caching = !on_disk && (parts_.empty() || !parts_.contains(id));
+  if (lifetime_.collect == Collect::lazy && worth_caching) {
     if (record.copy != 0) {
       dead_copies_.push_back(std::exchange(record.copy, 0));
       wake_spiller();
     }
     return enqueue(id, record, Record::Queue::cache);
   }
-  // Nothing would be gained by cached objects on a disk.
+  // Nothing would be gained by cached objects on a disk; one with parts would keep others' memory.
   const Entry entry = catalogue_.read(*slot);
   counts_.collected += 1;
   counts_.collected_bytes += entry.layout.size;

@@ -50,7 +50,7 @@ struct Stats {
   std::uint64_t held_elsewhere = 0;  ///< objects that other members' references or tokens keep
   std::uint64_t evictions = 0;       ///< cached objects that made room
   std::uint64_t evicted_bytes = 0;
-  std::uint64_t collected = 0;  ///< objects that went as soon as nothing kept them (Collect::eager)
+  std::uint64_t collected = 0;  ///< objects that went as soon as nothing kept them: see Collect
   std::uint64_t collected_bytes = 0;
   std::uint64_t reference_messages = 0;  ///< sent for references: holds, reports, probes of holders
 
