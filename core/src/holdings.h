@@ -275,6 +275,8 @@ class Holdings {
   void count_in(const Record& record, bool in);
   void count_pinned(Counts& counts) const;
   void enqueue(const ObjectId& id, Record& record, Record::Queue queue);
+  void want(std::uint64_t bytes);
+  std::uint64_t wanted() const;
   bool leave_memory(std::uint64_t slot, const Entry& entry);
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
   void renew_reserve();
@@ -321,7 +323,8 @@ class Holdings {
   std::unique_ptr<EvictionPolicy> cache_;  ///< objects that nothing keeps, by the low half of their ids
   std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
   std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
-  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for
+  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for, see wanted()
+  TimePoint wanted_until_;
   struct Returning {
     ObjectId id;
     TimePoint asked;

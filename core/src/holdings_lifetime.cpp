@@ -30,7 +30,7 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
     return fail(Code::full, "Store::put", "objects that are brought back from disk wait for room");
   auto block = allocate_evicting(bytes, alignment, node);
   if (!block && block.error().code == Code::full && kept_) {
-    wanted_ = std::max(wanted_, bytes);
+    want(bytes);
     wake_spiller();
   }
   return block;
@@ -285,6 +285,7 @@ bool Holdings::evict_one() {
 
 /// False if nothing could be evicted.
 bool Holdings::make_room(std::uint64_t bytes) {
+  count_own_drops();  // parts of what was evicted before are evicted next
   const std::uint64_t wanted = bytes + memory_->arena().bytes() / kExtraShare;
   const std::uint64_t before = cache_->bytes();
   while (before - cache_->bytes() < wanted && evict_one()) {

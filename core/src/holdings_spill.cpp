@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "holdfast/base/check.h"
 #include "src/block.h"
@@ -19,7 +20,17 @@ constexpr int kMostPassedOver = 64;
 // What is kept free for objects that come back: the largest one on disk, but not more than this share.
 constexpr std::uint64_t kReserveShare = 8;
 
+// Who waits for room asks every 2 ms. Who has not for so long has got it some other way, or has gone.
+constexpr Duration kWantedFor = std::chrono::milliseconds(200);
+
 }  // namespace
+
+void Holdings::want(std::uint64_t bytes) {
+  wanted_ = std::max(wanted(), bytes);
+  wanted_until_ = clock_.now() + kWantedFor;
+}
+
+std::uint64_t Holdings::wanted() const { return clock_.now() < wanted_until_ ? wanted_ : 0; }
 
 void Holdings::set_spiller(std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
@@ -51,7 +62,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
 std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
   const std::lock_guard lock(mutex_);
   count_own_drops();
-  const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted_; };
+  const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted(); };
   for (int passed = 0; passed < kMostPassedOver && pressed();) {
     const auto key = kept_->evict();
     if (!key) return std::nullopt;
@@ -112,6 +123,7 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   counts_.spills += 1;
   counts_.spill_times.add(clock_.now() - spill.started);
   counts_.spilled_bytes += spill.bytes.size();
+  count_own_drops();  // while it is on its way: none of the sets may have it when it leaves
   const auto slot = end_of_spill(spill);
   if (!slot) {
     dead_copies_.push_back(copy);
@@ -120,7 +132,6 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   Record& record = records_[*slot];
   record.copy = copy;
   record.spills += 1;
-  count_own_drops();
   if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) return;
   settle(spill.id);
 }
@@ -182,7 +193,7 @@ std::optional<Block> Holdings::block_for_restore(const Record& record, const Blo
     block = allocate_evicting(bytes, layout.alignment(), node);
   }
   if (block) return *block;
-  wanted_ = std::max(wanted_, bytes);
+  want(bytes);
   return std::nullopt;
 }
 
@@ -244,7 +255,7 @@ std::optional<Notice> Holdings::nobody_comes(const ObjectId& id) {
 
 bool Holdings::short_of_room() const {
   const std::lock_guard lock(mutex_);
-  return !returning_.empty() || counts_.spilling_bytes < wanted_ || kept_->bytes() > most_kept_;
+  return !returning_.empty() || counts_.spilling_bytes < wanted() || kept_->bytes() > most_kept_;
 }
 
 void Holdings::note_thrashing() {

@@ -187,6 +187,21 @@ TEST_F(StoreSpillTest, ThreadsThatGetAndPutAtOnceSeeEveryByte) {
   EXPECT_EQ(store.stats().corrupt, 0U);
 }
 
+TEST_F(StoreSpillTest, AHandleMayGoWhileItsObjectIsWritten) {
+  Store store = open(spilling_options());
+  constexpr std::uint64_t kCount = 200, kSize = 1_MiB;
+  std::vector<ObjectRef> refs, others;
+  for (std::uint64_t i = 0; i < kCount; ++i) {
+    refs.push_back(put(store, kSize, i));
+    others.push_back(store.redeem(refs.back().token()).value());
+    // One of two handles of an object that is being written by now, or soon is.
+    if (i >= 40) others[i - 40] = ObjectRef();
+  }
+  others.clear();
+  for (std::uint64_t i = 0; i < kCount; ++i)
+    ASSERT_TRUE(is_pattern(store.get(refs[i], kLong).value().bytes(), i)) << i;
+}
+
 TEST_F(StoreSpillTest, AnAlteredFileIsCorruptAndNamesTheFile) {
   Store store = open(spilling_options());
   std::vector<ObjectRef> refs;
