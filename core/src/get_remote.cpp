@@ -53,7 +53,7 @@ Cut cut_read(const BlockLayout& layout, const ByteRange& range, const fabric::Fa
   // Pieces small enough that checking one is hidden by the transfer of the next, large enough for full
   // bandwidth.
   const std::uint64_t piece =
-      std::clamp<std::uint64_t>(cut.payload_bytes / 4, 256 * 1024, info.best_read_bytes);
+      std::clamp<std::uint64_t>(cut.payload_bytes / 4, 512 * 1024, info.best_read_bytes);
   cut.piece_chunks = std::max<std::uint64_t>(1, piece / cut.chunk);
   const std::uint64_t chunks = cut.last_chunk - cut.first_chunk;
   cut.pieces = (chunks + cut.piece_chunks - 1) / cut.piece_chunks;

@@ -59,7 +59,7 @@ void check(const Cost& cost, std::uint64_t size, bool rdma) {
   constexpr double kStray = 0.2;  // neighbour discovery and the like, over all gets
   const auto bytes = static_cast<double>(size);
   // Large objects come in pieces, so that each is checked while the next is on its way.
-  EXPECT_EQ(cost.reads, size <= 256_KiB ? 1 : std::ceil(bytes / 256_KiB)) << size;
+  EXPECT_EQ(cost.reads, size <= 512_KiB ? 1 : std::ceil(bytes / 512_KiB)) << size;
   EXPECT_EQ(cost.messages, 0) << size;
   EXPECT_GE(cost.traffic.bytes_in, bytes) << size;
   // The block's header and table, 64 bytes and 8 for each chunk of 64 KiB and up, and the headers of packets.
@@ -82,7 +82,7 @@ void check(const Cost& cost, std::uint64_t size, bool rdma) {
 
 void run_wire(Store& store, const JobOptions& options) {
   ASSERT_EQ(store.size(), 2U);
-  constexpr std::uint64_t kSizes[] = {8, 4096, 65536, 256 * 1024, 256 * 1024 + 1, 1000000};
+  constexpr std::uint64_t kSizes[] = {8, 4096, 65536, 512 * 1024, 512 * 1024 + 1, 1000000};
   const bool rdma = store.stats().provider.starts_with("verbs");
   if (store.rank() == 0) {
     for (const std::uint64_t size : kSizes)
