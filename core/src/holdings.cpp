@@ -1,9 +1,9 @@
 #include "src/holdings.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "holdfast/base/check.h"
@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kCatalogueAlignment = 4096;
 }  // namespace
 
-void Holdings::FreeRecords::operator()(Record* records) const noexcept { std::free(records); }
+void Holdings::FreeRecords::operator()(Record* records) const noexcept { ::munmap(records, bytes); }
 
 Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueGeometry& geometry) {
   const numa::NodeId node = memory.arena().segments().front().node;
@@ -33,14 +33,17 @@ Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueG
 
 Result<std::unique_ptr<Holdings>> Holdings::create(const Parts& parts, CatalogueGeometry geometry,
                                                    const Block& catalogue) {
-  auto* const records = static_cast<Record*>(std::calloc(geometry.slots(), sizeof(Record)));
-  if (records == nullptr)
+  // Zeroed as it is touched.
+  const std::size_t bytes = geometry.slots() * sizeof(Record);
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
     return fail(Code::system, "Store::open", "no memory for the catalogue's records; ask for fewer entries");
+  Records records(static_cast<Record*>(memory), FreeRecords{bytes});
   CatalogueWriter writer(reinterpret_cast<CatalogueBucket*>(catalogue.address), geometry);
-  return std::unique_ptr<Holdings>(new Holdings(parts, std::move(writer), records));
+  return std::unique_ptr<Holdings>(new Holdings(parts, std::move(writer), std::move(records)));
 }
 
-Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Record* records)
+Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Records records)
     : clock_(parts.clock),
       memory_(parts.memory),
       neighbours_(parts.neighbours),
@@ -49,7 +52,7 @@ Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Record* record
       incarnation_(parts.incarnation),
       lifetime_(parts.lifetime),
       catalogue_(std::move(catalogue)),
-      records_(records),
+      records_(std::move(records)),
       cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())),
       most_kept_(parts.memory->arena().bytes() / 100 * parts.lifetime.spill.above_percent) {
   if (!parts.lifetime.spill.directories.empty())

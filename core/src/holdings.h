@@ -68,7 +68,7 @@ class Holdings {
   /// An id for an object that is about to be written: its place in the catalogue is fetched meanwhile.
   ObjectId new_id() noexcept {
     const ObjectId id{incarnation_, next_object_.fetch_add(1, std::memory_order_relaxed)};
-    catalogue_.prefetch(Key::of(id));
+    __builtin_prefetch(&records_[catalogue_.prefetch(Key::of(id))], 1);
     return id;
   }
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
@@ -244,7 +244,7 @@ class Holdings {
  private:
   /// What the owner knows of a catalogue slot beside what readers see. Trivial: the table is zeroed memory
   /// that is touched only where it is used.
-  struct Record {
+  struct alignas(kCacheLine) Record {
     numa::Extent extent;
     std::uint32_t segment;
     std::uint32_t handles;  ///< of this process
@@ -261,9 +261,11 @@ class Holdings {
     bool named;
   };
   struct FreeRecords {
+    std::size_t bytes = 0;
     void operator()(Record* records) const noexcept;
   };
-  Holdings(const Parts& parts, CatalogueWriter catalogue, Record* records);
+  using Records = std::unique_ptr<Record[], FreeRecords>;
+  Holdings(const Parts& parts, CatalogueWriter catalogue, Records records);
   std::optional<Notice> take_waiters(const Key& key, Result<Entry> outcome);
   Status add_waiter(const Key& key, const Waiter& waiter);
   bool free_unless_pinned(const Block& block);
@@ -317,7 +319,7 @@ class Holdings {
 
   mutable std::mutex mutex_;
   CatalogueWriter catalogue_;
-  std::unique_ptr<Record[], FreeRecords> records_;
+  Records records_;
   Holders holders_;
   std::uint64_t last_token_ = 0;
   std::unique_ptr<EvictionPolicy> cache_;  ///< objects that nothing keeps, by the low half of their ids
