@@ -77,9 +77,10 @@ void copy(std::byte* to, const std::byte* from, std::size_t size, CopyMode mode)
   end_stream();
 }
 
-/// The same sum as sum_pieces. Each bite is copied right after it was checksummed, from the nearest cache, and
-/// small enough that its stores are still on their way while the next one is fetched: half as fast again as
-/// in whole pieces, where the two take turns. Less than 2 KiB, and the sum's own state costs more than that.
+/// The same sum as sum_pieces. Each bite is copied right after it was checksummed, from the nearest cache,
+/// and small enough that its stores are still on their way while the next one is fetched: half as fast again
+/// as in whole pieces, where the two take turns. Less than 2 KiB, and the sum's own state costs more than
+/// that.
 std::uint64_t copy_and_sum(std::byte* to, const std::byte* from, std::size_t size, CopyMode mode,
                            std::uint64_t seed) {
   constexpr std::size_t kBite = 2048;

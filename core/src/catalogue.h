@@ -184,8 +184,8 @@ class CatalogueWriter {
   /// again sees that it has changed. The slot may be used by the next insert.
   void remove(const Key& key);
 
-  /// Brings the lines that an insert of the key will write into this core's cache. The slot that it will get if
-  /// that one is free. Any thread.
+  /// Brings the lines that an insert of the key will write into this core's cache. The slot that it will get
+  /// if that one is free. Any thread.
   std::uint64_t prefetch(const Key& key) const noexcept {
     const std::uint64_t home = geometry_.bucket_of(key);
     __builtin_prefetch(&buckets_[home].index, 1);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "holdfast/base/check.h"
@@ -89,6 +90,7 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
   record.extent = block.extent;
   record.segment = block.segment;
   record.handles = 1;
+  record.alignment_log = static_cast<std::uint8_t>(std::countr_zero(layout.alignment()));
   counts_.objects += 1;
   counts_.object_bytes += layout.size;
   counts_.memory_bytes += block.extent.bytes;

@@ -259,11 +259,14 @@ class Holdings {
     } place;
     enum class Queue : std::uint8_t { none, kept, cache } queue;  ///< in which of the sets below
     bool named;
+    std::uint8_t alignment_log;
   };
+  static_assert(sizeof(Record) == kCacheLine);
   struct FreeRecords {
     std::size_t bytes = 0;
     void operator()(Record* records) const noexcept;
   };
+  using Lock = std::unique_lock<std::mutex>;
   using Records = std::unique_ptr<Record[], FreeRecords>;
   Holdings(const Parts& parts, CatalogueWriter catalogue, Records records);
   std::optional<Notice> take_waiters(const Key& key, Result<Entry> outcome);
@@ -279,11 +282,13 @@ class Holdings {
   void enqueue(const ObjectId& id, Record& record, Record::Queue queue);
   void want(std::uint64_t bytes);
   std::uint64_t wanted() const;
+  bool hide(std::uint64_t slot, const Entry& entry);
+  void show(std::uint64_t slot, const Entry& entry);
   bool leave_memory(std::uint64_t slot, const Entry& entry);
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
   void renew_reserve();
   std::optional<Notice> nobody_comes(const ObjectId& id);
-  std::optional<Block> block_for_restore(const Record& record, const BlockLayout& layout);
+  std::optional<Block> block_for_restore(numa::NodeId node, const BlockLayout& layout, Lock& lock);
   std::string what_holds_memory() const;
   void wake_spiller() const {
     if (wake_spiller_) wake_spiller_();
@@ -295,16 +300,19 @@ class Holdings {
   void count_own_drops();
   Result<std::uint64_t> insert(const Key& key, const Entry& entry);
   Result<Block> allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
-                                  std::optional<numa::NodeId> node);
+                                  std::optional<numa::NodeId> node, Lock& lock);
   bool evict_one();
   bool make_room(std::uint64_t bytes);
 
-  // Joining free memory (holdings_move.cpp), with the lock.
+  // Joining free memory (holdings_move.cpp), with the lock, which is let go and taken again meanwhile.
   struct Movable;
-  bool make_hole(std::uint64_t bytes, std::uint64_t alignment);
-  bool make_hole_in(std::size_t segment, std::uint64_t bytes);
+  bool make_hole(std::uint64_t bytes, std::uint64_t alignment, Lock& lock);
+  bool join_holes(std::size_t segment, std::uint64_t needed, Lock& lock);
+  std::vector<Movable> best_stretch(std::size_t segment, std::uint64_t needed) const;
   std::vector<Movable> movable_in(std::size_t segment) const;
-  std::optional<Block> relocate(std::uint64_t slot);
+  bool still_lies(const Movable& piece, std::size_t segment) const;
+  bool move_down(std::uint64_t slot, numa::Extent& space);
+
   bool free_or_await_unpin(const Block& block);
 
   const Clock& clock_;
@@ -338,8 +346,9 @@ class Holdings {
   std::atomic<bool> restore_waits_{false};  ///< for room: puts stand back
   std::string disk_refuses_;                ///< why nothing more is written; empty: it is
   struct {
-    std::uint64_t bytes = 0, free = 0;
-  } no_hole_;  ///< for which none could be made, with how much free
+    std::uint64_t bytes = ~0ULL, free = 0;
+    TimePoint until;
+  } no_hole_;  ///< for which none could be made, with how much free; not to be tried again for a while
   std::function<void()> wake_spiller_;
   Admission admission_;
   std::vector<ObjectId> own_drops_;             ///< for count_own_drops

@@ -25,10 +25,10 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
     auto block = memory_->allocate(bytes, alignment, node);
     if (block || block.error().code != Code::full) return block;
   }
-  const std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   if (restore_waits_.load(std::memory_order_relaxed))
     return fail(Code::full, "Store::put", "objects that are brought back from disk wait for room");
-  auto block = allocate_evicting(bytes, alignment, node);
+  auto block = allocate_evicting(bytes, alignment, node, lock);
   if (!block && block.error().code == Code::full && kept_) {
     want(bytes);
     wake_spiller();
@@ -37,7 +37,7 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
 }
 
 Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
-                                          std::optional<numa::NodeId> node) {
+                                          std::optional<numa::NodeId> node, Lock& lock) {
   count_own_drops();
   free_unpinned();
   auto block = memory_->allocate(bytes, alignment, node);
@@ -45,7 +45,8 @@ Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t ali
   for (bool some = make_room(bytes);; some = make_room(bytes)) {
     if (block = memory_->allocate(bytes, alignment, node); block) return block;
     // What is free may not lie together.
-    if (make_hole(bytes, alignment) && (block = memory_->allocate(bytes, alignment, node))) return block;
+    if (make_hole(bytes, alignment, lock) && (block = memory_->allocate(bytes, alignment, node)))
+      return block;
     if (!some) return block;
   }
 }

@@ -93,18 +93,26 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
   return std::nullopt;
 }
 
+/// Makes a block one that no reader finds; false if it is pinned, and stays as it is.
+bool Holdings::hide(std::uint64_t slot, const Entry& entry) {
+  catalogue_.move(slot, Entry::kOnDisk);
+  spoil_header(memory_->arena().at(entry.location));
+  if (!neighbours_.pinned({rank_, entry.location})) return true;
+  show(slot, entry);
+  return false;
+}
+
+/// Takes back hide(). Who looked meanwhile asks, and is told that it is here.
+void Holdings::show(std::uint64_t slot, const Entry& entry) {
+  mend_header(memory_->arena().at(entry.location), entry.layout);
+  catalogue_.move(slot, entry.location);
+}
+
 /// Frees an object's block, of which the disk has a copy; false if it is pinned, and stays.
 bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
+  if (!hide(slot, entry)) return false;
   Record& record = records_[slot];
   const Block block = block_of(entry, record);
-  catalogue_.move(slot, Entry::kOnDisk);
-  spoil_header(block.address);
-  if (neighbours_.pinned({rank_, entry.location})) {
-    // Who looked meanwhile asks, and is told that it is here.
-    mend_header(block.address, entry.layout);
-    catalogue_.move(slot, entry.location);
-    return false;
-  }
   memory_->free(block);
   count_in(record, false);
   record.place = Record::Place::disk;
@@ -160,7 +168,7 @@ std::optional<std::uint64_t> Holdings::end_of_spill(const Spill& spill) {
 }
 
 std::optional<Holdings::Restore> Holdings::next_restore() {
-  const std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   while (!returning_.empty()) {
     const auto [id, asked] = returning_.front();
     const auto slot = catalogue_.slot_of(Key::of(id));
@@ -170,12 +178,15 @@ std::optional<Holdings::Restore> Holdings::next_restore() {
       return Restore{id, {}, 0, {}, {}, asked};
     }
     const BlockLayout layout = catalogue_.read(*slot).layout;
-    const auto block = block_for_restore(records_[*slot], layout);
+    const std::uint64_t copy = records_[*slot].copy;
+    const numa::NodeId node = memory_->arena().segments()[records_[*slot].segment].node;
+    const auto block = block_for_restore(node, layout, lock);
     restore_waits_.store(!block, std::memory_order_relaxed);
     if (!block) return std::nullopt;
+    // Erased while the lock was let go? restored() will see, and the copy lives until then.
     returning_.pop_front();
     spoil_header(block->address);  // not yet an object
-    return Restore{id, layout, records_[*slot].copy, spilled_part(block->address, layout), *block, asked};
+    return Restore{id, layout, copy, spilled_part(block->address, layout), *block, asked};
   }
   restore_waits_.store(false, std::memory_order_relaxed);
   renew_reserve();
@@ -183,14 +194,13 @@ std::optional<Holdings::Restore> Holdings::next_restore() {
 }
 
 /// Room for an object that comes back: where puts find theirs, else the reserve.
-std::optional<Block> Holdings::block_for_restore(const Record& record, const BlockLayout& layout) {
+std::optional<Block> Holdings::block_for_restore(numa::NodeId node, const BlockLayout& layout, Lock& lock) {
   const std::uint64_t bytes = layout.block_bytes();
-  const numa::NodeId node = memory_->arena().segments()[record.segment].node;
-  auto block = allocate_evicting(bytes, layout.alignment(), node);
+  auto block = allocate_evicting(bytes, layout.alignment(), node, lock);
   if (!block && reserve_) {
     memory_->free(*reserve_);
     reserve_.reset();
-    block = allocate_evicting(bytes, layout.alignment(), node);
+    block = allocate_evicting(bytes, layout.alignment(), node, lock);
   }
   if (block) return *block;
   want(bytes);

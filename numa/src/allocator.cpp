@@ -231,6 +231,24 @@ bool Allocator::claim(const Extent& hole) {
   return impl_->tlsf.claim(hole.handle, hole.offset / kGranule, hole.bytes / kGranule);
 }
 
+Extent Allocator::grow(const Extent& grown) {
+  const std::lock_guard lock(impl_->tlsf_mutex);
+  impl_->tlsf.grow(grown.handle);
+  return extent(impl_->tlsf.block(grown.handle), grown.handle);
+}
+
+std::optional<Allocator::Exchanged> Allocator::exchange(const Extent& space, const Extent& block,
+                                                        std::uint64_t alignment) {
+  const std::lock_guard lock(impl_->tlsf_mutex);
+  Tlsf& tlsf = impl_->tlsf;
+  const std::uint64_t skipped = align_up(space.offset, alignment) - space.offset;
+  if (skipped >= space.bytes || tlsf.block(space.handle).next != block.handle) return std::nullopt;
+  BlockHandle below = space.handle;
+  if (skipped > 0) below = tlsf.release_front(below, skipped / kGranule);
+  if (below == kNoBlock || !tlsf.exchange(below, block.handle)) return std::nullopt;
+  return Exchanged{extent(tlsf.block(below), below), extent(tlsf.block(block.handle), block.handle)};
+}
+
 AllocatorStats Allocator::stats() const {
   AllocatorStats stats;
   stats.bytes_total = impl_->tlsf.granules() * kGranule;

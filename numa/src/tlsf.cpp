@@ -180,6 +180,30 @@ bool Tlsf::claim(BlockHandle handle, std::uint64_t begin, std::uint64_t granules
   return true;
 }
 
+void Tlsf::grow(BlockHandle handle) {
+  const BlockHandle above = blocks_[handle].next;
+  if (above == kNoBlock || blocks_[above].state.load(std::memory_order_relaxed) != BlockState::free) return;
+  unlink(above);
+  granules_free_ -= blocks_[above].granules;
+  join(handle, above);
+}
+
+BlockHandle Tlsf::release_front(BlockHandle handle, std::uint64_t granules) {
+  if (!blocks_.reserve(1)) return kNoBlock;
+  const BlockHandle rest = split(handle, granules);
+  blocks_[rest].state.store(BlockState::used, std::memory_order_relaxed);
+  ++blocks_used_;
+  release(handle);
+  return rest;
+}
+
+bool Tlsf::exchange(BlockHandle lower, BlockHandle upper) {
+  if (blocks_[lower].next != upper) return false;
+  std::swap(blocks_[lower].granules, blocks_[upper].granules);
+  blocks_[upper].begin = blocks_[lower].begin + blocks_[lower].granules;
+  return true;
+}
+
 void Tlsf::release(BlockHandle handle) {
   granules_free_ += blocks_[handle].granules;
   --blocks_used_;

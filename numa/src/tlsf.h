@@ -22,6 +22,14 @@ class Tlsf {
 
   /// Takes a free block as it is, if it is still this one.
   bool claim(BlockHandle handle, std::uint64_t begin, std::uint64_t granules);
+  /// Adds what is free right above a used block to it.
+  void grow(BlockHandle handle);
+  /// Cuts the first granules, not all of them, off a used block and frees them. The handle of the rest;
+  /// kNoBlock, and nothing done, where there is no memory for a descriptor.
+  BlockHandle release_front(BlockHandle handle, std::uint64_t granules);
+  /// Two used neighbours change places: what the upper descriptor described lies below then, and is described
+  /// by the lower one. False if they are none.
+  bool exchange(BlockHandle lower, BlockHandle upper);
   /// The block with the lowest place; its neighbours follow by Block::next.
   BlockHandle lowest() const noexcept { return lowest_; }
 

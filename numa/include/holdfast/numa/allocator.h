@@ -51,8 +51,20 @@ class Allocator {
   /// What is free now, in the order of the offsets, thread caches given back first. Takes time in proportion
   /// to all blocks: for making room in other ways.
   std::vector<Extent> holes();
-  /// Hands out a hole as a whole, if it still is one. For who frees what lies around it, to get all of it.
+
+  // For who moves blocks, to join what is free: a hole is claimed and handed upwards from block to block.
+
+  /// Hands out a hole as a whole, if it still is one.
   bool claim(const Extent& hole);
+  /// Adds the hole right above an extent to it, if there is one: the extent as it is then.
+  Extent grow(const Extent& extent);
+  struct Exchanged {
+    Extent block, space;
+  };
+  /// `block`, right above `space`, goes down to the first multiple of `alignment` in it; what lies below that
+  /// is freed, and the space is above the block afterwards. The caller has both extents, and moves the bytes.
+  /// Nothing, and nothing done, if they are no neighbours or the block cannot go any lower.
+  std::optional<Exchanged> exchange(const Extent& space, const Extent& block, std::uint64_t alignment);
 
  private:
   struct Impl;
