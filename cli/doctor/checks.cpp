@@ -222,24 +222,29 @@ Finding check_clock(const Machine& machine) {
 }
 
 /// The proof of all the others, and what finds what they know nothing of.
-Finding check_store(const Machine& machine) {
+Finding check_store(const Machine& machine, Health others) {
   constexpr const char* kName = "store";
   if (machine.opened) return {kName, Health::ok, "opens", ""};
-  std::string fix = "mend the problems above; where there is none, the message is all that is known";
-  if (!machine.variables.empty())
-    fix = fmt::format("change or unset one of {}    # holdfast --help tells what each takes",
-                      fmt::join(machine.variables, " "));
+  std::string fix = "mend the problems above";
+  if (others != Health::problem)
+    fix = machine.variables.empty()
+              ? "the message is all that is known"
+              : fmt::format("change or unset one of {}    # holdfast --help tells what each takes",
+                            fmt::join(machine.variables, " "));
   return {kName, Health::problem, "does not open: " + machine.opened.error().message(), std::move(fix)};
 }
 
 }  // namespace
 
 std::vector<Finding> check_machine(const Machine& machine) {
-  return {check_environment(machine), check_log_level(machine),   check_launcher(machine),
-          check_providers(machine),   check_memory(machine),      check_memfd(machine),
-          check_huge_pages(machine),  check_transparent(machine), check_locked_memory(machine),
-          check_shm(machine),         check_clock(machine),       check_io_uring(machine),
-          check_ptrace(machine),      check_store(machine)};
+  std::vector<Finding> findings = {
+      check_environment(machine), check_log_level(machine),   check_launcher(machine),
+      check_providers(machine),   check_memory(machine),      check_memfd(machine),
+      check_huge_pages(machine),  check_transparent(machine), check_locked_memory(machine),
+      check_shm(machine),         check_clock(machine),       check_io_uring(machine),
+      check_ptrace(machine)};
+  findings.push_back(check_store(machine, worst(findings)));
+  return findings;
 }
 
 Health worst(const std::vector<Finding>& findings) {

@@ -109,7 +109,8 @@ Result<std::unique_ptr<Arena>> Arena::create(const Topology& topology, const Are
     request.pages = options.pages;
     request.machine =
         topology.is_this_machine() ? SegmentRequest::Machine::this_one : SegmentRequest::Machine::described;
-    if (topology.is_this_machine() && topology.nodes().size() > 1) {
+    request.other_nodes = topology.nodes().size() > 1;
+    if (topology.is_this_machine() && request.other_nodes) {
       HOLDFAST_DO(check_node_size(node, request.bytes, system));
     }
     HOLDFAST_TRY(SegmentMemory memory, make_segment_memory(request, system));

@@ -17,6 +17,7 @@ struct SegmentRequest {
   PagePolicy pages;
   /// Whether `node` is one of this machine, so that memory can be bound to it.
   enum class Machine : std::uint8_t { this_one, described } machine = Machine::this_one;
+  bool other_nodes = false;  ///< the machine has some, which may take what does not fit
 };
 
 struct SegmentMemory {

@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <map>
 
+#include "tests/devices.h"
+
 namespace holdfast::test {
 namespace {
 
@@ -83,6 +85,7 @@ Ranks::Ranks(const std::string& scenario, Options options) {
     const auto add = [&](const Variables& more) {
       variables.insert(variables.end(), more.begin(), more.end());
     };
+    if (const std::string device = device_for(rank); !device.empty()) add({{"HOLDFAST_INTERFACE", device}});
     add(options.variables);
     if (rank < options.each.size()) add(options.each[rank]);
     const pid_t parent = getpid(), pid = fork();

@@ -16,7 +16,7 @@ void FabricConformance::TearDown() {
 }
 
 Endpoint& FabricConformance::open(const EndpointOptions& options) {
-  auto endpoint = world_->fabric().open(options);
+  auto endpoint = world_->fabric_of(endpoints_.size()).open(options);
   EXPECT_TRUE(endpoint.has_value()) << endpoint.error().message();
   endpoints_.push_back(std::move(*endpoint));
   return *endpoints_.back();

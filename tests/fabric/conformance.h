@@ -22,6 +22,8 @@ class World {
  public:
   virtual ~World() = default;
   virtual Fabric& fabric() = 0;
+  /// The fabric that opens the `number`-th endpoint of a test: there may be several that reach each other.
+  virtual Fabric& fabric_of(std::size_t /*number*/) { return fabric(); }
   virtual const Clock& clock() = 0;
   /// Called between polls: a simulated world moves its network and its clock here.
   virtual void turn() {}

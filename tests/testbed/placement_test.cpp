@@ -1,5 +1,8 @@
 // Objects lie on the NUMA node that was asked for: asked from the kernel page by page, not from our own
 // books. Needs a machine with several nodes; ci/testbed/vm is one.
+#include <linux/mempolicy.h>
+#include <sys/mman.h>
+
 #include "tests/core/store_fixture.h"
 #include "tests/testbed/kernel.h"
 
@@ -127,6 +130,70 @@ TEST_F(PlacementTest, AFullNodeGivesWayToTheNearestWithRoomAndSaysSo) {
     }
     EXPECT_EQ(full.size() + 1, nodes_with_memory().size()) << "every node has been used";
   }
+}
+
+/// Takes the memory of a node until little is left, and gives it back at the end.
+class Glutton {
+ public:
+  Glutton(std::uint32_t node, std::uint64_t leave) {
+    const std::uint64_t left = available(node);
+    if (left <= leave) return;
+    bytes_ = left - leave;
+    memory_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory_ == MAP_FAILED) return;
+    const unsigned long mask = 1UL << node;
+    if (::syscall(SYS_mbind, memory_, bytes_, MPOL_BIND, &mask, sizeof mask * 8, 0U) != 0) return;
+    std::memset(memory_, 1, bytes_);
+    full_ = true;
+  }
+  ~Glutton() {
+    if (memory_ != MAP_FAILED) ::munmap(memory_, bytes_);
+  }
+  Glutton(const Glutton&) = delete;
+  Glutton& operator=(const Glutton&) = delete;
+  bool full() const noexcept { return full_; }
+
+  /// Free bytes of a node, by the kernel.
+  static std::uint64_t available(std::uint32_t node) {
+    std::ifstream in(node_path(node) + "/meminfo");
+    for (std::string word; in >> word;)
+      if (std::uint64_t kib = 0; word == "MemFree:" && in >> kib) return kib * 1024;
+    return 0;
+  }
+
+ private:
+  void* memory_ = MAP_FAILED;
+  std::uint64_t bytes_ = 0;
+  bool full_ = false;
+};
+
+TEST_F(PlacementTest, WhatDoesNotFitOntoANodeLiesOnOthersAndNobodyIsKilled) {
+  if (getenv("IN_TESTBED_VM") == nullptr) GTEST_SKIP() << "only a throw-away machine's memory may be eaten up";
+  constexpr std::uint64_t kSegment = 128_MiB, kLeft = 64_MiB;
+  const std::uint32_t poor = nodes_with_memory().back();
+  const Glutton glutton(poor, kLeft);
+  ASSERT_TRUE(glutton.full());
+  Store store = open(on_all_nodes(kSegment));
+  for (const NodeStats& node : store.stats().nodes) {
+    const bool is_poor = node.segment.asked.value == poor;
+    EXPECT_EQ(node.segment.bound, !is_poor) << node.segment.note;
+    EXPECT_EQ(node.segment.note.find("smaller arena") != std::string::npos, is_poor) << node.segment.note;
+  }
+  Where pages;
+  PutOptions options = no_wait();
+  options.node = numa::NodeId{poor};
+  for (std::uint64_t put = 0; put < kSegment / 1_MiB - 8; ++put) {
+    const auto ref = store.put(pattern(1_MiB, put), options);
+    ASSERT_TRUE(good(ref)) << put;
+    kept_.push_back(*ref);
+    const auto pin = store.get(*ref, kLong);
+    ASSERT_TRUE(good(pin)) << put;
+    ASSERT_TRUE(is_pattern(pin->bytes(), put)) << put;
+    for (const auto& [node, count] : pages_by_node(pin->bytes())) pages[node] += count;
+  }
+  EXPECT_EQ(store.stats().placed_elsewhere, 0U) << "the segment has room";
+  EXPECT_GT(pages[static_cast<int>(poor)], 0U) << ::testing::PrintToString(pages);
+  EXPECT_GT(pages.size(), 1U) << "more than its node has: " << ::testing::PrintToString(pages);
 }
 
 TEST_F(PlacementTest, AnArenaOnSomeNodesLiesOnThese) {

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "holdfast/fabric/ofi.h"
+#include "tests/devices.h"
 #include "tests/fabric/ended.h"
 #include "tests/fabric/ofi/target_process.h"
 
@@ -17,7 +18,7 @@ using namespace std::chrono_literals;
 class OfiProcesses : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    auto fabric = open_ofi({.provider = GetParam(), .interface = {}});
+    auto fabric = open_ofi({.provider = GetParam(), .interface = holdfast::test::device_for(0)});
     if (!fabric) GTEST_SKIP() << fabric.error().message();
     fabric_ = std::move(*fabric);
     auto endpoint = fabric_->open({});
