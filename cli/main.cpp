@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "cli/bench/bench_command.h"
 #include "cli/doctor/doctor_command.h"
@@ -31,6 +32,13 @@ int main(int argc, char** argv) {
   add_why_command(app, exit_code);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    // CLI11 says the same of an unknown command as of none.
+    const auto named = [&](const CLI::App* command) { return argc > 1 && command->check_name(argv[1]); };
+    if (argc < 2 || argv[1][0] == '-' || !app.get_subcommands(named).empty())
+      return app.exit(error) == 0 ? 0 : kWrongUsage;
+    fmt::print(stderr, "holdfast has no command {}; holdfast --help lists them\n", argv[1]);
+    return kWrongUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -158,7 +159,12 @@ class Meeting {
   /// Takes over what a file says; false where it is not to be believed (yet).
   Result<bool> take(const RendezvousName& name, const char* entry) {
     const auto bytes = read_published(directory_.get(), entry, owner_);
-    if (!bytes) return false;
+    if (!bytes) {
+      struct stat status {};
+      if (::fstatat(directory_.get(), entry, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_uid != owner_)
+        stranger_ = {name.rank, status.st_uid};
+      return false;
+    }
     auto file = RendezvousFile::decode(*bytes);
     if (!file || file->note != name.note || file->rank != name.rank || file->job != options_.job)
       return false;
@@ -248,6 +254,12 @@ class Meeting {
           " (there is a card of rank {} for {} ranks instead of {}: a leftover, or HOLDFAST_SIZE "
           "differs)",
           other_size_->rank, other_size_->size, options_.size);
+    if (stranger_)
+      text += fmt::format(
+          " (the card of rank {} belongs to user {}, this process's to user {}: start all ranks as one user, "
+          "or "
+          "have that file removed)",
+          stranger_->rank, stranger_->user, owner_);
     return fail(Code::timed_out, kExchange, std::move(text));
   }
 
@@ -259,6 +271,11 @@ class Meeting {
   uid_t owner_ = 0;  // of my files, and so of those of the same user elsewhere
   std::vector<Known> known_;
   std::optional<RendezvousFile> other_size_;
+  struct Stranger {
+    std::uint32_t rank = 0;
+    uid_t user = 0;
+  };
+  std::optional<Stranger> stranger_;  // whose card is not to be believed
   unsigned looks_ = 0;
 };
 

@@ -33,6 +33,9 @@ class Command(unittest.TestCase):
         for word in [*variables, "topology", "doctor", "holdfast-run -n 4"]:
             self.assertIn(word, done.stdout)
 
+    def test_an_unknown_command_is_named(self):
+        self.assertIn("no command dance", holdfast("dance").stderr)
+
     def test_wrong_usage_ends_with_2_and_says_what_is_wrong(self):
         for arguments in ((), ("dance",), ("topology", "--no-such-option"), ("doctor", "more"),
                           ("topology", "--synthetic", "numa:1", "--xml", "x")):

@@ -1,6 +1,7 @@
 // Meeting in a directory: ranks are threads here, each with a Launch of its own.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -191,6 +192,17 @@ TEST_F(RendezvousTest, ADifferentSizeIsTold) {
   const Cards got = meet(0, 2, "zero", 200ms);
   ASSERT_FALSE(got);
   EXPECT_NE(got.error().detail.find("for 3 ranks instead of 2"), std::string::npos) << got.error().detail;
+}
+
+TEST_F(RendezvousTest, ACardOfAnotherUserIsNotBelievedAndTold) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  leave({.note = Note::card, .rank = 1, .size = 2, .nonce = 7, .job = "job", .body = "x"});
+  for (const auto& entry : std::filesystem::directory_iterator(directory_))
+    ASSERT_EQ(lchown(entry.path().c_str(), 4711, static_cast<gid_t>(-1)), 0);
+  const Cards got = meet(0, 2, "zero", 200ms);
+  ASSERT_FALSE(got);
+  EXPECT_NE(got.error().detail.find("the card of rank 1 belongs to user 4711"), std::string::npos)
+      << got.error().detail;
 }
 
 TEST_F(RendezvousTest, CardsAreRemovedAndPrivate) {
