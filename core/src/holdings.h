@@ -81,6 +81,9 @@ class Holdings {
   Result<Block> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node, Duration timeout);
 
+  /// Somebody begins to wait for room: who holds something here is asked to tell what it has dropped.
+  void note_shortage();
+
   /// Whether waiting may help who found no room: something is, or can be, moved to disk.
   bool may_make_room() const;
 
@@ -221,6 +224,7 @@ class Holdings {
     std::uint64_t memory_bytes = 0;              ///< blocks of objects in memory
     std::uint64_t on_disk = 0, on_disk_bytes = 0;
     std::uint64_t spilling = 0, spilling_bytes = 0;  ///< being written
+    std::uint64_t returning = 0;                     ///< to be brought back, or on the way
     std::uint64_t spills = 0, spilled_bytes = 0, restores = 0, restored_bytes = 0;
     std::uint64_t moved = 0, moved_bytes = 0;  ///< blocks, to join free memory
     std::uint64_t thrashing = 0;
@@ -273,6 +277,8 @@ class Holdings {
   void count_in(const Record& record, bool in);
   void count_pinned(Counts& counts) const;
   void enqueue(const ObjectId& id, Record& record, Record::Queue queue);
+  void want(std::uint64_t bytes);
+  std::uint64_t wanted() const;
   bool leave_memory(std::uint64_t slot, const Entry& entry);
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
   void renew_reserve();
@@ -319,7 +325,8 @@ class Holdings {
   std::unique_ptr<EvictionPolicy> cache_;  ///< objects that nothing keeps, by the low half of their ids
   std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
   std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
-  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for
+  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for, see wanted()
+  TimePoint wanted_until_;
   struct Returning {
     ObjectId id;
     TimePoint asked;

@@ -30,7 +30,7 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
     return fail(Code::full, "Store::put", "objects that are brought back from disk wait for room");
   auto block = allocate_evicting(bytes, alignment, node);
   if (!block && block.error().code == Code::full && kept_) {
-    wanted_ = std::max(wanted_, bytes);
+    want(bytes);
     wake_spiller();
   }
   return block;
@@ -58,7 +58,7 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
   }
   const TimePoint started = clock_.now();
   std::optional<Result<Block>> outcome;
-  if (timeout > Duration::zero() && !shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
+  if (timeout > Duration::zero()) note_shortage();
   admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
     outcome.emplace(allocate(bytes, alignment, node));
     return *outcome || outcome->error().code != Code::full;
@@ -74,6 +74,10 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
                   format_bytes(bytes), std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
                   outcome ? "" : ", with other puts ahead in line", what_holds_memory(),
                   kept_ ? "" : " or a directory to spill to (HOLDFAST_SPILL)"));
+}
+
+void Holdings::note_shortage() {
+  if (!shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
 }
 
 std::string Holdings::what_holds_memory() const {
@@ -284,6 +288,7 @@ bool Holdings::evict_one() {
 
 /// False if nothing could be evicted.
 bool Holdings::make_room(std::uint64_t bytes) {
+  count_own_drops();  // parts of what was evicted before are evicted next
   const std::uint64_t wanted = bytes + memory_->arena().bytes() / kExtraShare;
   const std::uint64_t before = cache_->bytes();
   while (before - cache_->bytes() < wanted && evict_one()) {

@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "holdfast/base/check.h"
 #include "src/block.h"
 #include "src/holdings.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -19,7 +21,17 @@ constexpr int kMostPassedOver = 64;
 // What is kept free for objects that come back: the largest one on disk, but not more than this share.
 constexpr std::uint64_t kReserveShare = 8;
 
+// Who waits for room asks every 2 ms. Who has not for so long has got it some other way, or has gone.
+constexpr Duration kWantedFor = std::chrono::milliseconds(200);
+
 }  // namespace
+
+void Holdings::want(std::uint64_t bytes) {
+  wanted_ = std::max(wanted(), bytes);
+  wanted_until_ = clock_.now() + kWantedFor;
+}
+
+std::uint64_t Holdings::wanted() const { return clock_.now() < wanted_until_ ? wanted_ : 0; }
 
 void Holdings::set_spiller(std::function<void()> wake) {
   const std::lock_guard lock(mutex_);
@@ -42,6 +54,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
   Record& record = records_[*slot];
   if (record.place == Record::Place::disk) {
     record.place = Record::Place::returning;
+    counts_.returning += 1;
     returning_.push_back({id, clock_.now()});
     wake_spiller();
   }
@@ -51,7 +64,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
 std::optional<Holdings::Spill> Holdings::next_spill() {
   const std::lock_guard lock(mutex_);
   count_own_drops();
-  const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted_; };
+  const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted(); };
   for (int passed = 0; passed < kMostPassedOver && pressed();) {
     const auto key = kept_->evict();
     if (!key) return std::nullopt;
@@ -63,6 +76,12 @@ std::optional<Holdings::Spill> Holdings::next_spill() {
     record.queue = Record::Queue::none;
     if (record.copy != 0 && leave_memory(*slot, entry)) continue;
     const PinnedBlock pin{rank_, entry.location};
+    if (HOLDFAST_MUTATION(free_before_written) && record.copy == 0 && leave_memory(*slot, entry)) {
+      const auto ledger_slot = memory_->ledger().announce(pin);
+      if (!ledger_slot) continue;
+      return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), 0, *ledger_slot,
+                   clock_.now()};
+    }
     const auto ledger_slot =
         record.copy == 0 && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
     if (!ledger_slot) {
@@ -87,9 +106,9 @@ bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
   const Block block = block_of(entry, record);
   catalogue_.move(slot, Entry::kOnDisk);
   spoil_header(block.address);
-  if (neighbours_.pinned({rank_, entry.location})) {
+  if (neighbours_.pinned({rank_, entry.location}) && !HOLDFAST_MUTATION(leave_under_pins)) {
     // Who looked meanwhile asks, and is told that it is here.
-    mend_header(block.address, entry.layout);
+    if (!HOLDFAST_MUTATION(stay_spoiled)) mend_header(block.address, entry.layout);
     catalogue_.move(slot, entry.location);
     return false;
   }
@@ -111,6 +130,11 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   counts_.spills += 1;
   counts_.spill_times.add(clock_.now() - spill.started);
   counts_.spilled_bytes += spill.bytes.size();
+  if (HOLDFAST_MUTATION(free_before_written)) {
+    if (const auto slot = catalogue_.slot_of(Key::of(spill.id))) records_[*slot].copy = copy;
+    return;
+  }
+  count_own_drops();  // while it is on its way: none of the sets may have it when it leaves
   const auto slot = end_of_spill(spill);
   if (!slot) {
     dead_copies_.push_back(copy);
@@ -119,8 +143,10 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   Record& record = records_[*slot];
   record.copy = copy;
   record.spills += 1;
-  count_own_drops();
-  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) return;
+  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) {
+    if (HOLDFAST_MUTATION(free_copy_on_disk)) dead_copies_.push_back(copy);
+    return;
+  }
   settle(spill.id);
 }
 
@@ -128,6 +154,7 @@ void Holdings::kept_back(const Spill& spill, const Error& why) {
   const std::lock_guard lock(mutex_);
   disk_refuses_ = why.detail;
   memory_->ledger().withdraw(spill.pin);
+  if (HOLDFAST_MUTATION(free_before_written)) return;
   if (end_of_spill(spill)) settle(spill.id);
 }
 
@@ -181,7 +208,7 @@ std::optional<Block> Holdings::block_for_restore(const Record& record, const Blo
     block = allocate_evicting(bytes, layout.alignment(), node);
   }
   if (block) return *block;
-  wanted_ = std::max(wanted_, bytes);
+  want(bytes);
   return std::nullopt;
 }
 
@@ -211,6 +238,7 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   record.extent = restore.block.extent;
   record.segment = restore.block.segment;
   record.place = Record::Place::memory;
+  counts_.returning -= 1;
   catalogue_.move(*slot, restore.block.location);
   counts_.on_disk -= 1;
   counts_.on_disk_bytes -= restore.layout.block_bytes();
@@ -219,7 +247,9 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   counts_.restore_times.add(clock_.now() - restore.asked);
   counts_.restores += 1;
   counts_.restored_bytes += restore.layout.block_bytes();
-  auto notice = take_waiters(Key::of(restore.id), catalogue_.read(*slot));
+  auto notice = HOLDFAST_MUTATION(forget_restore_waiters)
+                    ? std::nullopt
+                    : take_waiters(Key::of(restore.id), catalogue_.read(*slot));
   settle(restore.id);
   return notice;
 }
@@ -230,6 +260,7 @@ std::optional<Notice> Holdings::not_restored(const Restore& restore, Error error
   const auto slot = catalogue_.slot_of(Key::of(restore.id));
   if (!slot) return nobody_comes(restore.id);
   records_[*slot].place = Record::Place::disk;
+  counts_.returning -= 1;
   auto notice = take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
   settle(restore.id);
   return notice;
@@ -243,7 +274,7 @@ std::optional<Notice> Holdings::nobody_comes(const ObjectId& id) {
 
 bool Holdings::short_of_room() const {
   const std::lock_guard lock(mutex_);
-  return !returning_.empty() || counts_.spilling_bytes < wanted_ || kept_->bytes() > most_kept_;
+  return !returning_.empty() || counts_.spilling_bytes < wanted() || kept_->bytes() > most_kept_;
 }
 
 void Holdings::note_thrashing() {

@@ -156,10 +156,12 @@ Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline
   co_return now;
 }
 
-/// Where an object lies that was not where it was remembered: sealed, and in memory.
+/// Where an object lies that was not where it was remembered: sealed, and in memory. `returned`: it was
+/// brought back, perhaps to where it lay before.
 Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Waiting waiting,
-                                   Deadline deadline) {
+                                   Deadline deadline, bool* returned = nullptr) {
   HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, waiting, deadline));
+  if (returned != nullptr) *returned = entry.on_disk();
   if (!entry.on_disk()) co_return entry;
   co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
 }
@@ -177,9 +179,10 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
     if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
     if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
     job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
-    auto now = co_await find_in_memory(job, channel, entry, want.waiting, deadline);
+    bool returned = false;
+    auto now = co_await find_in_memory(job, channel, entry, want.waiting, deadline, &returned);
     if (!now) co_return tl::unexpected(std::move(now).error());
-    same = *now == entry ? same + 1 : 0;
+    same = *now == entry && !returned ? same + 1 : 0;
     entry = *now;
   }
   if (same < kSameAttempts) co_return never_still(job, entry);
