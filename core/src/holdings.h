@@ -81,6 +81,9 @@ class Holdings {
   Result<Block> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node, Duration timeout);
 
+  /// Somebody begins to wait for room: who holds something here is asked to tell what it has dropped.
+  void note_shortage();
+
   /// Whether waiting may help who found no room: something is, or can be, moved to disk.
   bool may_make_room() const;
 
@@ -223,6 +226,7 @@ class Holdings {
     std::uint64_t memory_bytes = 0;              ///< blocks of objects in memory
     std::uint64_t on_disk = 0, on_disk_bytes = 0;
     std::uint64_t spilling = 0, spilling_bytes = 0;  ///< being written
+    std::uint64_t returning = 0;                     ///< to be brought back, or on the way
     std::uint64_t spills = 0, spilled_bytes = 0, restores = 0, restored_bytes = 0;
     std::uint64_t moved = 0, moved_bytes = 0;  ///< blocks, to join free memory
     std::uint64_t thrashing = 0;

@@ -58,7 +58,7 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
   }
   const TimePoint started = clock_.now();
   std::optional<Result<Block>> outcome;
-  if (timeout > Duration::zero() && !shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
+  if (timeout > Duration::zero()) note_shortage();
   admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
     outcome.emplace(allocate(bytes, alignment, node));
     return *outcome || outcome->error().code != Code::full;
@@ -74,6 +74,10 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
                   format_bytes(bytes), std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
                   outcome ? "" : ", with other puts ahead in line", what_holds_memory(),
                   kept_ ? "" : " or a directory to spill to (HOLDFAST_SPILL)"));
+}
+
+void Holdings::note_shortage() {
+  if (!shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
 }
 
 std::string Holdings::what_holds_memory() const {

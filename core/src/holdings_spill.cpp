@@ -11,6 +11,7 @@
 #include "holdfast/base/check.h"
 #include "src/block.h"
 #include "src/holdings.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -53,6 +54,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
   Record& record = records_[*slot];
   if (record.place == Record::Place::disk) {
     record.place = Record::Place::returning;
+    counts_.returning += 1;
     returning_.push_back({id, clock_.now()});
     wake_spiller();
   }
@@ -74,6 +76,12 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
     record.queue = Record::Queue::none;
     if (record.copy != 0 && leave_memory(*slot, entry)) continue;
     const PinnedBlock pin{rank_, entry.location};
+    if (HOLDFAST_MUTATION(free_before_written) && record.copy == 0 && leave_memory(*slot, entry)) {
+      const auto ledger_slot = memory_->ledger().announce(pin);
+      if (!ledger_slot) continue;
+      return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), 0, *ledger_slot,
+                   clock_.now()};
+    }
     const bool may_write = writes == DiskWrites::taken && record.copy == 0;
     const auto ledger_slot =
         may_write && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
@@ -99,9 +107,9 @@ bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
   const Block block = block_of(entry, record);
   catalogue_.move(slot, Entry::kOnDisk);
   spoil_header(block.address);
-  if (neighbours_.pinned({rank_, entry.location})) {
+  if (neighbours_.pinned({rank_, entry.location}) && !HOLDFAST_MUTATION(leave_under_pins)) {
     // Who looked meanwhile asks, and is told that it is here.
-    mend_header(block.address, entry.layout);
+    if (!HOLDFAST_MUTATION(stay_spoiled)) mend_header(block.address, entry.layout);
     catalogue_.move(slot, entry.location);
     return false;
   }
@@ -123,6 +131,10 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   counts_.spills += 1;
   counts_.spill_times.add(clock_.now() - spill.started);
   counts_.spilled_bytes += spill.bytes.size();
+  if (HOLDFAST_MUTATION(free_before_written)) {
+    if (const auto slot = catalogue_.slot_of(Key::of(spill.id))) records_[*slot].copy = copy;
+    return;
+  }
   count_own_drops();  // while it is on its way: none of the sets may have it when it leaves
   const auto slot = end_of_spill(spill);
   if (!slot) {
@@ -132,7 +144,10 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   Record& record = records_[*slot];
   record.copy = copy;
   record.spills += 1;
-  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) return;
+  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) {
+    if (HOLDFAST_MUTATION(free_copy_on_disk)) dead_copies_.push_back(copy);
+    return;
+  }
   settle(spill.id);
 }
 
@@ -140,6 +155,7 @@ void Holdings::kept_back(const Spill& spill, const Error& why) {
   const std::lock_guard lock(mutex_);
   disk_refuses_ = why.detail;
   memory_->ledger().withdraw(spill.pin);
+  if (HOLDFAST_MUTATION(free_before_written)) return;
   if (end_of_spill(spill)) settle(spill.id);
 }
 
@@ -223,6 +239,7 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   record.extent = restore.block.extent;
   record.segment = restore.block.segment;
   record.place = Record::Place::memory;
+  counts_.returning -= 1;
   catalogue_.move(*slot, restore.block.location);
   counts_.on_disk -= 1;
   counts_.on_disk_bytes -= restore.layout.block_bytes();
@@ -231,7 +248,9 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   counts_.restore_times.add(clock_.now() - restore.asked);
   counts_.restores += 1;
   counts_.restored_bytes += restore.layout.block_bytes();
-  auto notice = take_waiters(Key::of(restore.id), catalogue_.read(*slot));
+  auto notice = HOLDFAST_MUTATION(forget_restore_waiters)
+                    ? std::nullopt
+                    : take_waiters(Key::of(restore.id), catalogue_.read(*slot));
   settle(restore.id);
   return notice;
 }
@@ -242,6 +261,7 @@ std::optional<Notice> Holdings::not_restored(const Restore& restore, Error error
   const auto slot = catalogue_.slot_of(Key::of(restore.id));
   if (!slot) return nobody_comes(restore.id);
   records_[*slot].place = Record::Place::disk;
+  counts_.returning -= 1;
   auto notice = take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
   settle(restore.id);
   return notice;

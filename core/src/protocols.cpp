@@ -160,10 +160,12 @@ Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline
   co_return now;
 }
 
-/// Where an object lies that was not where it was remembered: sealed, and in memory.
+/// Where an object lies that was not where it was remembered: sealed, and in memory. `returned`: it was
+/// brought back, perhaps to where it lay before.
 Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Waiting waiting,
-                                   Deadline deadline) {
+                                   Deadline deadline, bool* returned = nullptr) {
   HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, waiting, deadline));
+  if (returned != nullptr) *returned = entry.on_disk();
   if (!entry.on_disk()) co_return entry;
   co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
 }

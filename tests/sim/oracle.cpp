@@ -14,6 +14,9 @@ constexpr std::size_t kMostViolations = 20;
 // takes.
 constexpr Duration kNoticing = std::chrono::milliseconds(5);
 
+// For a way to the disk and back, with others before.
+constexpr Duration kEnoughForDisks = std::chrono::seconds(1);
+
 }  // namespace
 
 std::vector<std::byte> pattern(std::uint32_t object, std::uint64_t bytes) {
@@ -64,6 +67,12 @@ MemberId Oracle::home_of(std::uint32_t name) const {
 }
 
 // --- what was done on purpose
+
+void Oracle::disk_trouble(MemberId member, Act act) {
+  if (scenario_.disks == 0) return;
+  slow_disks_[member.value] = true;
+  if (act == Act::disk_fail || act == Act::disk_damage) bad_disks_[member.value] = true;
+}
 
 void Oracle::stopped(MemberId member) {
   trouble(member);
@@ -141,26 +150,37 @@ void Oracle::never_ended(const Operation& operation) {
   complain(fmt::format("rank {}: {}: never ended", operation.member.value, operation.what));
 }
 
-void Oracle::judge(const Operation& operation, const Object& object, const Error& error) {
+/// What comes from a disk, and needs room to come back to.
+bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, Code code) const {
+  if (scenario_.disks == 0) return false;
+  const bool bad = bad_disks_.contains(object.owner.value);
+  if (code != Code::timed_out) return bad && (code == Code::corrupt || code == Code::system);
+  return bad || scenario_.disk_kib != 0 || slow_disks_.contains(object.owner.value) ||
+         operation.deadline.time() - operation.start < kEnoughForDisks;
+}
+
+bool Oracle::may_be(const Operation& operation, const Object& object, const Error& error) const {
   const bool concerned = is_troubled(operation.member) || is_troubled(object.owner);
-  const auto allowed = [&] {
-    switch (error.code) {
-      case Code::not_found:
-        return may_be_gone(object, operation.member);
-      case Code::timed_out:
-        return was_pending(operation, object) || was_hurried(operation) || concerned;
-      case Code::owner_lost:
-        return concerned;
-      case Code::full:
-        return true;
-      case Code::invalid:
-      case Code::denied:
-        return may_be_strangers(operation.member, object.owner);
-      default:
-        return false;
-    }
-  };
-  if (!allowed()) complain(operation, error);
+  if (may_be_from_disk(operation, object, error.code)) return true;
+  switch (error.code) {
+    case Code::not_found:
+      return may_be_gone(object, operation.member);
+    case Code::timed_out:
+      return was_pending(operation, object) || was_hurried(operation) || concerned;
+    case Code::owner_lost:
+      return concerned;
+    case Code::full:
+      return true;
+    case Code::invalid:
+    case Code::denied:
+      return may_be_strangers(operation.member, object.owner);
+    default:
+      return false;
+  }
+}
+
+void Oracle::judge(const Operation& operation, const Object& object, const Error& error) {
+  if (!may_be(operation, object, error)) complain(operation, error);
 }
 
 void Oracle::check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
@@ -216,6 +236,8 @@ void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool wa
   const bool concerned = named_troubled(operation, name);
   const Naming* const there = stable(name, operation.start);
   const auto allowed = [&] {
+    for (const Naming& naming : names_[name])
+      if (may_be_from_disk(operation, objects_.at(naming.object), error.code)) return true;
     switch (error.code) {
       case Code::not_found:
         return there == nullptr || concerned;
@@ -253,6 +275,28 @@ void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool wait
         return objects_.at(naming.object).id == handle->entry.id;
       }))
     complain(operation.what + ": gave an object that never had the name");
+}
+
+void Oracle::not_made(const Operation& operation, const Error& error) {
+  if (error.code != Code::full) complain(operation, error);
+}
+
+void Oracle::got_parts(const Operation& operation, std::uint32_t object,
+                       const Result<std::vector<Handle>>& parts) {
+  const Object& it = objects_.at(object);
+  if (!parts) {
+    const bool from_part = std::ranges::any_of(it.parts, [&](std::uint32_t part) {
+      // They are there as long as the object's owner holds them.
+      return may_be(operation, objects_.at(part), parts.error()) ||
+             (parts.error().code == Code::not_found && may_be_gone(objects_.at(part), it.owner));
+    });
+    if (!from_part) judge(operation, it, parts.error());
+    return;
+  }
+  std::vector<ObjectId> expected, is;
+  for (const std::uint32_t part : it.parts) expected.push_back(objects_.at(part).id);
+  for (const Handle& part : *parts) is.push_back(part.entry.id);
+  if (is != expected) complain(operation.what + ": gave other parts than were declared");
 }
 
 void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint32_t name,
@@ -323,6 +367,7 @@ void Oracle::check_kept(MemberId holder, std::uint32_t object) {
   if (!found || !*found)
     complain(fmt::format("object {} of rank {} was freed, but rank {} holds it", object, it.owner.value,
                          holder.value));
+  for (const std::uint32_t part : it.parts) check_kept(it.owner, part);
 }
 
 /// A name goes with its home; and it is erased alone where its object's owner seems to be dead and is not.
@@ -340,6 +385,32 @@ bool Oracle::kept_by_lost_name(MemberId owner) const {
   });
 }
 
+/// Its restores and writes have ended, nothing of a dead object is on its disks, and it sleeps.
+void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& counts) {
+  Life* const life = cluster_.life(member);
+  if (life->spiller() == nullptr) return;
+  const auto check = [&](std::uint64_t count, std::string_view what) {
+    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
+  };
+  check(counts.on_disk, "objects on disk");
+  check(counts.returning, "objects that come back");
+  check(counts.spilling, "objects being written");
+  SpillFiles& files = life->spiller()->files();
+  for (const SpillDirectoryStats& directory : files.stats().directories)
+    check(directory.bytes_live, "bytes that live on disk");
+  check(files.idle() ? 0 : 1, "spill files that are busy");
+  check(life->job().holdings->short_of_room() ? 1 : 0, "spillers that look for room again and again");
+}
+
+Status Oracle::evict_all(MemberId member) {
+  Life* const life = cluster_.life(member);
+  if (life == nullptr) return {};
+  const std::uint64_t bytes = life->card().arena_bytes - life->card().catalogue.bytes();
+  HOLDFAST_TRY(const Block all, life->job().holdings->allocate(bytes, kCacheLine, std::nullopt));
+  life->job().memory->free(all);
+  return {};
+}
+
 void Oracle::check_empty(MemberId member) {
   Life* const life = cluster_.life(member);
   if (life == nullptr) return;
@@ -351,9 +422,8 @@ void Oracle::check_empty(MemberId member) {
   if (kept_by_lost_name(member)) return;
   // Everything unreferenced can be freed: there is room for one object of all the arena.
   const std::uint64_t catalogue = life->card().catalogue.bytes();
-  const auto all = job.holdings->allocate(life->card().arena_bytes - catalogue, kCacheLine, std::nullopt);
-  if (!all) complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
-  if (all) job.memory->free(*all);
+  if (const Status all = evict_all(member); !all)
+    complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
   const Holdings::Counts counts = job.holdings->counts();
   check(counts.objects, "objects");
   check(counts.names, "names");
@@ -364,6 +434,8 @@ void Oracle::check_empty(MemberId member) {
   for (const MemberId owner : job.references->owners())
     if (cluster_.life(owner) != nullptr)
       complain(fmt::format("rank {} still has references of rank {}'s", member.value, owner.value));
+  check(job.neighbours->pinned_locations(member).size(), "pins");
+  check_nothing_spilled(member, counts);
   const auto used = job.memory->allocator_stats(0).bytes_used - catalogue;
   check(used, "bytes in use");
 }

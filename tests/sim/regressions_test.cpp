@@ -101,5 +101,42 @@ TEST(Regression, Seed1031255) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// It left and came back to the same place while it was read, again and again: its reader called it corrupt.
+/// And who had waited for room, in vain, kept the spiller awake.
+TEST(Regression, AnObjectThatComesBackToWhereItLayIsNotCorrupt) {
+  Scenario scenario;
+  scenario.seed = 1;
+  scenario.members = 4;
+  scenario.members_per_host = 1;
+  scenario.token_ms = 300;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_kib = 256;
+  scenario.disk_latency_us = 10;
+  scenario.disk_mb_per_s = 20;
+  scenario.steps = {
+      {116768, 0, Act::put, 117, 0, 21074}, {116768, 0, Act::pass, 117, 3, 0},
+      {121009, 0, Act::put, 118, 0, 19576}, {121398, 0, Act::put_parts, 119, 118, 72569},
+      {123079, 3, Act::get, 117, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// A cached object went for a put, and the part of its own that only it had kept was not seen to be free.
+TEST(Regression, WhatOnlyAnEvictedObjectKeptMakesRoomToo) {
+  Scenario scenario;
+  scenario.seed = 15;
+  scenario.members = 2;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_latency_us = 2000;
+  scenario.steps = {
+      {2676, 1, Act::put, 59, 0, 5738},
+      {2797, 1, Act::put_parts, 60, 59, 6122},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test
