@@ -222,8 +222,6 @@ Task<Status> Application::erase_entry(Entry entry, Deadline deadline) {
 Task<Status> Application::erase(Key name, Duration timeout) {
   const Deadline deadline = after(timeout);
   auto found = co_await resolve(job_, channel_, name, {}, deadline);
-  if (!found && found.error().code == Code::full)
-    found = co_await unpublish_name(job_, channel_, name, ObjectId{}, deadline);
   if (!found) co_return tl::unexpected(std::move(found).error());
   const Entry entry = *found;
   Status erased = co_await erase_entry(entry, deadline);

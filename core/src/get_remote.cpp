@@ -112,7 +112,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block,
-                  co_await landing_block(job, channel, sizeof(CatalogueBucket), kCacheLine, deadline));
+                  job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
   const CatalogueGeometry geometry = job.peers->card(member).catalogue;
   const std::uint64_t start = catalogue_at - region.first;

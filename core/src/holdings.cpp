@@ -268,6 +268,12 @@ Result<std::optional<Entry>> Holdings::await_name(const Key& name, const Waiter&
   return std::optional<Entry>();
 }
 
+Result<Entry> Holdings::look(const Key& key) const {
+  const std::lock_guard lock(mutex_);
+  if (const auto slot = catalogue_.slot_of(key)) return catalogue_.read(*slot);
+  return fail(Code::not_found, "Store::get", "it is not there (any more)");
+}
+
 Status Holdings::add_waiter(const Key& key, const Waiter& waiter) {
   if (counts_.waiters >= kMostWaiters)
     return fail(Code::full, "Store::get",

@@ -211,6 +211,9 @@ class Holdings {
   /// The name's entry, or the waiter is noted. Errors: full.
   Result<std::optional<Entry>> await_name(const Key& name, const Waiter& waiter);
 
+  /// The entry of an object of this member's, or of a name whose home it is. Errors: not_found.
+  Result<Entry> look(const Key& key) const;
+
   /// Forgets a waiter for an object or a name.
   void give_up(const Key& key, const Waiter& waiter);
 
@@ -253,7 +256,8 @@ class Holdings {
     std::uint32_t segment;
     std::uint32_t handles;  ///< of this process
     std::uint64_t name_high, name_low;
-    std::uint64_t copy;  ///< on disk; 0: none
+    std::uint64_t copy;     ///< on disk; 0: none
+    TimePoint stays_until;  ///< who had it brought back has got it by then
     std::uint32_t spills;
     enum class Place : std::uint8_t {
       memory,

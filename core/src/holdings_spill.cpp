@@ -24,6 +24,15 @@ constexpr std::uint64_t kReserveShare = 8;
 // Who waits for room asks every 2 ms. Who has not for so long has got it some other way, or has gone.
 constexpr Duration kWantedFor = std::chrono::milliseconds(200);
 
+// What has come back stays until those who asked have been told and have pinned or read it: otherwise an
+// object that is larger than what may be kept would leave before anybody saw it, each time.
+constexpr Duration kLeastStay = std::chrono::milliseconds(10);
+constexpr std::uint64_t kReadBytesPerNanosecond = 1;
+
+Duration stay_of(std::uint64_t bytes) {
+  return kLeastStay + Duration(static_cast<Duration::rep>(bytes / kReadBytesPerNanosecond));
+}
+
 }  // namespace
 
 void Holdings::want(std::uint64_t bytes) {
@@ -74,7 +83,8 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
     const Entry entry = catalogue_.read(*slot);
     Record& record = records_[*slot];
     record.queue = Record::Queue::none;
-    if (record.copy != 0 && leave_memory(*slot, entry)) continue;
+    const bool awaits_its_readers = clock_.now() < record.stays_until;
+    if (record.copy != 0 && !awaits_its_readers && leave_memory(*slot, entry)) continue;
     const PinnedBlock pin{rank_, entry.location};
     if (HOLDFAST_MUTATION(free_before_written) && record.copy == 0 && leave_memory(*slot, entry)) {
       const auto ledger_slot = memory_->ledger().announce(pin);
@@ -239,6 +249,7 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   record.extent = restore.block.extent;
   record.segment = restore.block.segment;
   record.place = Record::Place::memory;
+  record.stays_until = clock_.now() + stay_of(restore.layout.block_bytes());
   counts_.returning -= 1;
   catalogue_.move(*slot, restore.block.location);
   counts_.on_disk -= 1;

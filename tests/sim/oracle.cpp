@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace holdfast::sim::test {
@@ -150,12 +151,28 @@ void Oracle::never_ended(const Operation& operation) {
   complain(fmt::format("rank {}: {}: never ended", operation.member.value, operation.what));
 }
 
+void Oracle::many_ended(MemberId reader, MemberId owner) {
+  for (const MemberId member : {reader, owner}) {
+    --many_[member.value].under_way;
+    many_[member.value].last_end = now();
+  }
+}
+
+/// While a get of many waits for the next with those before in its hands, nothing else needs to find room.
+bool Oracle::shared_memory_with_many(const Operation& operation, MemberId owner) const {
+  return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
+    const auto many = many_.find(member.value);
+    return many != many_.end() && (many->second.under_way > 0 || many->second.last_end >= operation.start);
+  });
+}
+
 /// What comes from a disk, and needs room to come back to.
 bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, Code code) const {
   if (scenario_.disks == 0) return false;
   const bool bad = bad_disks_.contains(object.owner.value);
   if (code != Code::timed_out) return bad && (code == Code::corrupt || code == Code::system);
   return bad || scenario_.disk_kib != 0 || slow_disks_.contains(object.owner.value) ||
+         shared_memory_with_many(operation, object.owner) ||
          operation.deadline.time() - operation.start < kEnoughForDisks;
 }
 
@@ -426,6 +443,10 @@ void Oracle::check_empty(MemberId member) {
     complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
   const Holdings::Counts counts = job.holdings->counts();
   check(counts.objects, "objects");
+  for (const auto& [number, object] : objects_)
+    if (counts.objects != 0 && object.owner == member && is_owners_life(object) &&
+        job.holdings->parts_of(object.id))
+      complain(fmt::format("object {} is left: {}", number, job.holdings->why(object.id)));
   check(counts.names, "names");
   // Who waited and has gone did not say so: he costs a place of a bounded number.
   if (troubled_.empty()) check(counts.waiters, "waiters");

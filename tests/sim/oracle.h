@@ -71,6 +71,14 @@ class Oracle {
   void cut(MemberId one, MemberId other);
   void healed();
 
+  /// One after the other is pinned, or lands, and stays until all have: they may take all of the memory of
+  /// either, and more.
+  void many_begun(MemberId reader, MemberId owner) {
+    ++many_[reader.value].under_way;
+    ++many_[owner.value].under_way;
+  }
+  void many_ended(MemberId reader, MemberId owner);
+
   // --- what comes of it
 
   void ended(const Operation& operation);
@@ -91,7 +99,8 @@ class Oracle {
 
   /// An object that `holder`, who lives, has a handle of, is there.
   void check_kept(MemberId holder, std::uint32_t object);
-  /// Has cached objects go, as an allocation of all the arena does; what they kept on disk goes a little later.
+  /// Has cached objects go, as an allocation of all the arena does; what they kept on disk goes a little
+  /// later.
   Status evict_all(MemberId member);
   /// After everything was dropped and all names were erased: nothing is left of it.
   void check_empty(MemberId member);
@@ -104,6 +113,12 @@ class Oracle {
     TimePoint start;
     std::optional<TimePoint> end;
   };
+  /// Gets of many objects that need a member's memory.
+  struct Many {
+    std::uint32_t under_way = 0;
+    TimePoint last_end;
+  };
+  bool shared_memory_with_many(const Operation& operation, MemberId owner) const;
   TimePoint now() const { return cluster_.timeline().now(); }
   bool is_troubled(MemberId member) const { return troubled_.contains(member.value); }
   bool is_owners_life(const Object& object) { return cluster_.lives(object.owner) == object.owner_life; }
@@ -137,6 +152,7 @@ class Oracle {
   std::map<std::uint32_t, bool> troubled_;
   std::map<std::uint32_t, bool> bad_disks_;   ///< members whose disks have lost something, or refused it
   std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
+  std::map<std::uint32_t, Many> many_;        ///< by member
   std::vector<Silence> silences_;
   std::vector<std::string> violations_;
 };

@@ -368,8 +368,10 @@ void Player::get_many(MemberId member, const Entry& like) {
   const Duration time = timeout();
   Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
   operation.shares_deadline = true;
+  oracle_.many_begun(member, like.owner);
   spawn(app(member).get_many(std::move(entries), time),
-        [this, operation, objects, handles](const std::vector<Result<Pin>>& pins) {
+        [this, operation, objects, handles, owner = like.owner](const std::vector<Result<Pin>>& pins) {
+          oracle_.many_ended(operation.member, owner);
           for (std::size_t i = 0; i < pins.size(); ++i)
             if (end(operation, Act::get_many, code_of(pins[i])))
               oracle_.got(operation, objects[i], pins[i], {});
