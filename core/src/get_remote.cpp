@@ -64,7 +64,7 @@ Cut cut_read(const BlockLayout& layout, const ByteRange& range, const fabric::Fa
 
 /// Where things land. In place: the head, then all payload. Copied out: the head, then a ring of pieces.
 struct Landing {
-  std::shared_ptr<void> hold;
+  std::shared_ptr<HeldBlock> hold;
   std::byte* base = nullptr;
   std::uint64_t payload_at = 0;
   std::uint64_t ring = 0;  ///< pieces in the ring; 0 in place
@@ -277,7 +277,10 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   if (!found) co_return tl::unexpected(std::move(found).error());
   BlockRead read;
   read.found = *found;
-  if (*found == BlockRead::Found::good && into.empty()) {
+  if (*found != BlockRead::Found::good) co_return read;
+  spoil_header(landing.base);
+  landing.hold->set_clean();
+  if (into.empty()) {
     read.landed.payload = {landing.base + landing.payload_at + (range.offset - cut.payload_from),
                            range.bytes};
     read.landed.hold = landing.hold;

@@ -239,5 +239,29 @@ TEST(Regression, AGetOfMoreThanFitsMayKeepOthersFromRoom) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// A reader had another's header where it had landed it; its owner, who read that place by a stale reference,
+/// got it back to where his object had lain before it went to disk, and took it for good.
+TEST(Regression, LandedHeadersDoNotStay) {
+  Scenario scenario;
+  scenario.seed = 1018;
+  scenario.members = 7;
+  scenario.needs_target = true;
+  scenario.detection_ms = 500;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_kib = 1024;
+  scenario.steps = {
+      {507, 2, Act::put, 17, 0, 61459},    {507, 2, Act::pass, 17, 5, 0},
+      {1264, 5, Act::put, 55, 0, 54590},   {1360, 3, Act::put, 65, 0, 36175},
+      {12507, 5, Act::get_into, 17, 0, 0}, {12648, 3, Act::put, 26, 0, 69285},
+      {13417, 5, Act::put, 56, 0, 54590},  {13758, 3, Act::put, 93, 0, 54677},
+      {20611, 3, Act::pass, 26, 5, 0},     {21264, 5, Act::pass, 56, 3, 0},
+      {32611, 5, Act::get_into, 26, 0, 0}, {32789, 3, Act::erase, 26, 0, 0},
+      {33264, 3, Act::get_into, 56, 0, 0}, {33587, 3, Act::get_into, 93, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test

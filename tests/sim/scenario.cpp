@@ -43,8 +43,9 @@ std::string as_test(const Scenario& s, std::string_view name) {
                    s.disks, s.spill_above, s.disk_kib, s.disk_latency_us, s.disk_mb_per_s);
   fmt::format_to(out, "  scenario.steps = {{\n");
   for (const Step& step : s.steps)
-    fmt::format_to(out, "      {{{}, {}, Act::{}, {}, {}, {}}},\n", step.at_us, step.member,
-                   to_string(step.act), step.object, step.other, step.amount);
+    fmt::format_to(out, "      {{{}, {}, Act::{}, {}, {}, {}{}}},\n", step.at_us, step.member,
+                   to_string(step.act), step.object, step.other, step.amount,
+                   step.amount >> 63 != 0 ? "U" : "");
   fmt::format_to(out, "  }};\n  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());\n}}\n");
   return text;
 }
