@@ -143,9 +143,10 @@ void Holdings::settle(const ObjectId& id) {
   const auto slot = catalogue_.slot_of(Key::of(id));
   if (!slot) return;  // not sealed yet, or erased
   Record& record = records_[*slot];
-  if (record.place == Record::Place::leaving || record.place == Record::Place::returning)
-    return;  // settled when it has arrived
-  const bool on_disk = record.place == Record::Place::disk;
+  if (record.place == Record::Place::leaving) return;  // settled when it has arrived
+  // One that nothing keeps does not come back: it may be what keeps the memory, in a part of its own, for
+  // which it waits.
+  const bool on_disk = record.place != Record::Place::memory;
   if (kept(id, record)) return enqueue(id, record, on_disk ? Record::Queue::none : Record::Queue::kept);
   const bool worth_caching = !on_disk && (parts_.empty() || !parts_.contains(id));
   if (lifetime_.collect == Collect::lazy && worth_caching) {

@@ -263,5 +263,28 @@ TEST(Regression, LandedHeadersDoNotStay) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// A token ended, and with it an object and its part: that a handle had gone was told from inside the agent's
+/// own turn, and the simulated endpoint forgot that it had been woken.
+TEST(Regression, AWakeFromInsideATurnIsForTheNext) {
+  Scenario scenario;
+  scenario.seed = 4763;
+  scenario.eager = true;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 300;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_kib = 256;
+  scenario.disk_latency_us = 10;
+  scenario.disk_mb_per_s = 200;
+  scenario.steps = {
+      {135948, 1, Act::put, 6, 0, 21086},         {135948, 1, Act::pass, 6, 1, 0},
+      {439050, 1, Act::put, 14, 0, 10617},        {439050, 1, Act::pass, 14, 1, 0},
+      {439050, 1, Act::put_parts, 16, 14, 31573}, {439050, 1, Act::pass, 16, 1, 0},
+      {639369, 0, Act::drop, 16, 0, 0},           {943997, 0, Act::put, 28, 0, 66001},
+      {951979, 0, Act::pass, 28, 1, 0},           {964038, 0, Act::erase, 28, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test
