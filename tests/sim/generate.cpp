@@ -197,6 +197,10 @@ class Generator {
       add({holder, Act::drop, what});
       if (random_.one_in(4)) add({holder, Act::get, what});
     }
+    // In the end only the holder keeps it, by a hold that may have met the drop before.
+    add({owner, Act::pass, what, holder});
+    now_ += 1'000;
+    add({owner, Act::drop, what});
     now_ = now;
   }
 

@@ -286,5 +286,46 @@ TEST(Regression, AWakeFromInsideATurnIsForTheNext) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// Nothing kept it any more, and it waited for room that a part of its own had, on disks that were full.
+TEST(Regression, WhatNothingKeepsDoesNotComeBack) {
+  Scenario scenario;
+  scenario.seed = 8268;
+  scenario.members = 9;
+  scenario.eager = true;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 128;
+  scenario.disks = 2;
+  scenario.spill_above = 5;
+  scenario.disk_kib = 256;
+  scenario.disk_latency_us = 10;
+  scenario.steps = {
+      {289190, 8, Act::put, 10, 0, 2466},
+      {289190, 8, Act::pass, 10, 6, 0},
+      {289190, 8, Act::put, 11, 0, 3152},
+      {289190, 8, Act::put, 13, 0, 71378},
+      {289190, 8, Act::put_parts, 14, 11, 73384},
+      {289190, 8, Act::put, 17, 0, 62463},
+      {289190, 8, Act::put, 18, 0, 16161},
+      {289190, 8, Act::put, 20, 0, 65629},
+      {289190, 8, Act::put, 22, 0, 15004},
+      {289190, 8, Act::put, 23, 0, 19914},
+      {289190, 8, Act::put, 24, 0, 56239},
+      {808510, 8, Act::draft, 63, 0, 9000},
+      {810229, 8, Act::seal, 63, 3, 0},
+      {892028, 8, Act::put, 64, 0, 3431},
+      {892028, 8, Act::put, 65, 0, 7373},
+      {892028, 8, Act::put, 66, 0, 7638},
+      {892028, 8, Act::put, 67, 0, 20573},
+      {892028, 8, Act::put_parts, 68, 66, 6913},
+      {892028, 8, Act::put, 69, 0, 3659},
+      {892028, 8, Act::put_parts, 70, 69, 16328},
+      {892028, 8, Act::put, 71, 0, 10967},
+      {892682, 2, Act::get_many, 71, 0, 23449},
+      {977794, 7, Act::get, 70, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test
