@@ -1,9 +1,15 @@
 #include "sim/application.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "src/block.h"
 
 namespace holdfast::sim {
 namespace {
+
+// As Admission: how often the first in line looks for itself.
+constexpr Duration kLookInterval = std::chrono::milliseconds(2);
 
 BlockLayout layout_of(std::uint64_t size) {
   return {size, BlockLayout::make_flags(true, static_cast<std::uint32_t>(kCacheLine))};
@@ -11,12 +17,36 @@ BlockLayout layout_of(std::uint64_t size) {
 
 }  // namespace
 
-Result<std::unique_ptr<DraftState>> Application::draft(std::uint64_t size) {
+/// As Holdings::allocate_in_line with Admission, which block the thread that waits.
+Task<Result<Block>> Application::allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
+                                                  Duration timeout) {
+  Holdings& holdings = *job_.holdings;
+  Result<Block> block = fail(Code::full, "Store::put", "other puts are ahead in line");
+  if (line_.empty()) block = holdings.allocate(bytes, alignment, std::nullopt);
+  if (block || block.error().code != Code::full) co_return block;
+  const Deadline deadline = after(timeout);
+  const std::uint64_t place = next_in_line_++;
+  line_.push_back(place);
+  holdings.note_shortage();
+  while (!channel_.closing()) {
+    if (line_.front() == place) block = holdings.allocate(bytes, alignment, std::nullopt);
+    const bool decided = block || block.error().code != Code::full;
+    if (decided || deadline.passed(job_.clock)) break;
+    co_await channel_.sleep(job_.clock.now() + std::min(kLookInterval, deadline.left(job_.clock)));
+  }
+  std::erase(line_, place);
+  co_return block;
+}
+
+Task<Result<std::unique_ptr<DraftState>>> Application::draft(std::uint64_t size, std::vector<Handle> parts,
+                                                             Duration timeout) {
   const BlockLayout layout = layout_of(size);
-  HOLDFAST_TRY(const Block block,
-               job_.holdings->allocate(layout.block_bytes(), layout.alignment(), std::nullopt));
-  return std::make_unique<DraftState>(std::weak_ptr<Member>(), job_.memory, job_.holdings->new_id(), layout,
-                                      block);
+  HOLDFAST_CO_TRY(const Block block,
+                  co_await allocate_in_line(layout.block_bytes(), layout.alignment(), timeout));
+  auto made = std::make_unique<DraftState>(std::weak_ptr<Member>(), job_.memory, job_.holdings->new_id(),
+                                           layout, block);
+  for (Handle& part : parts) made->parts.push_back({part.entry, std::move(part.reference)});
+  co_return std::move(made);
 }
 
 Handle Application::promise(DraftState& draft) {
@@ -40,7 +70,7 @@ Task<Result<Handle>> Application::seal(std::unique_ptr<DraftState> draft, std::o
 
 Task<Result<Handle>> Application::put(std::vector<std::byte> bytes, std::optional<Key> name,
                                       Duration timeout) {
-  HOLDFAST_CO_TRY(auto made, draft(bytes.size()));
+  HOLDFAST_CO_TRY(auto made, co_await draft(bytes.size(), std::vector<Handle>(), timeout));
   fill_block(made->block.address, made->layout, bytes);
   auto sealed = co_await enter(std::move(made), name, timeout);
   co_return sealed;
@@ -50,7 +80,7 @@ Task<Result<Handle>> Application::enter(std::unique_ptr<DraftState> draft, std::
                                         Duration timeout) {
   write_header(draft->block.address, {draft->id, job_.peers->card(self()).incarnation, draft->layout},
                job_.holdings->new_generation());
-  auto sealed = job_.holdings->seal(draft->id, draft->layout, draft->block);
+  auto sealed = job_.holdings->seal(draft->id, draft->layout, draft->block, std::move(draft->parts));
   if (!sealed) {
     abandon(std::move(draft));
     co_return tl::unexpected(std::move(sealed).error());
@@ -147,6 +177,26 @@ Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline dead
   co_return Handle{entry, std::move(held)};
 }
 
+void Application::prefetch(const Entry& entry) {
+  holdfast::prefetch(job_, channel_, entry.owner, std::span(&entry.id, 1));
+}
+
+Task<Result<std::vector<Handle>>> Application::parts(Entry entry, Duration timeout) {
+  const Deadline deadline = after(timeout);
+  std::vector<Entry> entries;
+  if (entry.owner == self()) {
+    HOLDFAST_CO_TRY(entries, job_.holdings->parts_of(entry.id));
+  } else {
+    HOLDFAST_CO_TRY(entries, co_await parts_of_object(job_, channel_, entry.owner, entry.id, deadline));
+  }
+  std::vector<Handle> handles;
+  for (const Entry& part : entries) {
+    HOLDFAST_CO_TRY(auto handle, co_await hold(part, {}, deadline));
+    handles.push_back(std::move(handle));
+  }
+  co_return std::move(handles);
+}
+
 Task<Status> Application::erase(Entry entry, Duration timeout) {
   Status erased = co_await erase_entry(entry, after(timeout));
   co_return erased;
@@ -172,8 +222,6 @@ Task<Status> Application::erase_entry(Entry entry, Deadline deadline) {
 Task<Status> Application::erase(Key name, Duration timeout) {
   const Deadline deadline = after(timeout);
   auto found = co_await resolve(job_, channel_, name, {}, deadline);
-  if (!found && found.error().code == Code::full)
-    found = co_await unpublish_name(job_, channel_, name, ObjectId{}, deadline);
   if (!found) co_return tl::unexpected(std::move(found).error());
   const Entry entry = *found;
   Status erased = co_await erase_entry(entry, deadline);

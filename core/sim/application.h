@@ -2,6 +2,7 @@
 // blocks. Over the same protocols as Member; where Member takes a short way past its lanes, so does this.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,7 +38,9 @@ class Application {
   /// `channel` is for this alone. All outlive it, and it outlives what it has started.
   Application(Job& job, Agent& agent, Channel& channel) : job_(job), agent_(agent), channel_(channel) {}
 
-  Result<std::unique_ptr<DraftState>> draft(std::uint64_t size);
+  /// Waits for room, in line.
+  Task<Result<std::unique_ptr<DraftState>>> draft(std::uint64_t size, std::vector<Handle> parts,
+                                                  Duration timeout);
   Handle promise(DraftState& draft);
   void abandon(std::unique_ptr<DraftState> draft);
   Task<Result<Handle>> seal(std::unique_ptr<DraftState> draft, std::optional<Key> name, Duration timeout);
@@ -55,6 +58,10 @@ class Application {
   PassedToken token(const Handle& handle);
   Task<Result<Handle>> redeem(PassedToken token, Duration timeout);
 
+  void prefetch(const Entry& entry);
+  /// Handles of what it declares to be part of it.
+  Task<Result<std::vector<Handle>>> parts(Entry entry, Duration timeout);
+
   Task<Status> erase(Entry entry, Duration timeout);
   Task<Status> erase(Key name, Duration timeout);
 
@@ -66,9 +73,13 @@ class Application {
   Task<Result<Handle>> hold(Entry entry, TokenId token, Deadline deadline);
   Task<Status> erase_entry(Entry entry, Deadline deadline);
 
+  Task<Result<Block>> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment, Duration timeout);
+
   Job& job_;
   Agent& agent_;
   Channel& channel_;
+  std::deque<std::uint64_t> line_;  ///< puts that wait for room, in order
+  std::uint64_t next_in_line_ = 0;
 };
 
 }  // namespace holdfast::sim

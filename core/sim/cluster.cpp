@@ -6,6 +6,8 @@ namespace holdfast::sim {
 namespace {
 
 constexpr std::uint64_t kLifeStream = 1000;  // of the timeline's randomness; those of the network are lower
+constexpr std::uint32_t kFirstDisk = 1'000'000;  // disks' numbers, beyond those of lives
+constexpr std::uint32_t kMostDisks = 8;
 
 }  // namespace
 
@@ -22,7 +24,7 @@ Result<std::unique_ptr<Life>> Cluster::begin(MemberId member) {
   Member& it = members_[member.value];
   const std::uint64_t seed = timeline_.random(kLifeStream + member.value).next() + it.lives;
   ++it.lives;
-  return Life::begin({timeline_, network_, hosts_, topology_, it.process, member, size(), seed},
+  return Life::begin({timeline_, network_, hosts_, topology_, it.process, member, size(), seed, it.disks},
                      options_.life);
 }
 
@@ -30,6 +32,7 @@ Result<std::unique_ptr<Cluster>> Cluster::start(std::uint64_t seed, const Cluste
   static const auto machine = numa::Topology::from_synthetic("numa:1 core:1 pu:1");
   if (!machine) return tl::unexpected(machine.error());
   std::unique_ptr<Cluster> cluster(new Cluster(seed, options, *machine));
+  HOLDFAST_CHECK(options.disks <= kMostDisks, "ClusterOptions::disks is at most 8");
   cluster->members_.resize(options.members);
   auto cards = std::make_shared<std::vector<Card>>();
   HostId host;
@@ -38,6 +41,9 @@ Result<std::unique_ptr<Cluster>> Cluster::start(std::uint64_t seed, const Cluste
       host = cluster->network_.add_host(rank / options.members_per_host / options.hosts_per_rack);
     Member& member = cluster->members_[rank];
     member.process = cluster->network_.start(host);
+    for (std::uint32_t disk = 0; disk < options.disks; ++disk)
+      member.disks.push_back(
+          std::make_unique<Disk>(cluster->timeline_, kFirstDisk + rank * kMostDisks + disk, options.disk));
     HOLDFAST_TRY(member.life, cluster->begin({rank}));
     cards->push_back(member.life->card());
   }
@@ -52,11 +58,25 @@ Life* Cluster::running(MemberId member) {
   return it == nullptr || it->leaving() || network_.stopped(process(member)) ? nullptr : it;
 }
 
+void Cluster::stop(MemberId member) {
+  Member& it = members_[member.value];
+  network_.stop(it.process);
+  for (const auto& disk : it.disks) disk->pause();
+}
+
+void Cluster::resume(MemberId member) {
+  Member& it = members_[member.value];
+  network_.resume(it.process);
+  for (const auto& disk : it.disks) disk->resume();
+  if (it.life) it.life->resumed();
+}
+
 void Cluster::crash(MemberId member) {
   Member& it = members_[member.value];
   if (!it.life) return;
   network_.crash(it.process);
   it.life.reset();
+  for (const auto& disk : it.disks) disk->resume();
 }
 
 void Cluster::leave(MemberId member) {

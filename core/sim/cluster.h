@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "holdfast/fabric/sim/disk.h"
 #include "holdfast/fabric/sim/network.h"
 #include "holdfast/fabric/sim/timeline.h"
 #include "holdfast/numa/topology.h"
@@ -19,8 +21,10 @@ struct ClusterOptions {
   std::uint32_t members = 2;
   std::uint32_t members_per_host = 1;  ///< ranks one after the other
   std::uint32_t hosts_per_rack = 4;
+  std::uint32_t disks = 0;  ///< of each member, to spill to
   LifeOptions life;
   NetworkOptions network;
+  DiskOptions disk;
 };
 
 /// Faults come from events of the timeline, or from outside, never from inside a member's own code.
@@ -45,6 +49,12 @@ class Cluster {
   /// Lives it has had.
   std::uint32_t lives(MemberId member) const { return members_[member.value].lives; }
 
+  /// Those it has whatever becomes of its lives.
+  std::span<const std::unique_ptr<Disk>> disks(MemberId member) const { return members_[member.value].disks; }
+
+  /// SIGSTOP and SIGCONT, its disks included.
+  void stop(MemberId member);
+  void resume(MemberId member);
   /// SIGKILL. Nothing where it does not live.
   void crash(MemberId member);
   /// Closes its store and ends. Nothing where it does not run.
@@ -56,6 +66,7 @@ class Cluster {
  private:
   struct Member {
     ProcessId process;
+    std::vector<std::unique_ptr<Disk>> disks;
     std::unique_ptr<Life> life;
     std::uint32_t lives = 0;
   };

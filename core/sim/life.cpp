@@ -20,6 +20,10 @@ Life::Life(const Place& place, const LifeOptions& options)
   job_.options.pins = options.pins;
   job_.options.same_host = options.same_host;
   job_.options.lifetime = options.lifetime;
+  spill_options_ = options.spill;
+  auto& directories = job_.options.lifetime.spill.directories;
+  for (std::size_t disk = 0; disk < place.disks.size(); ++disk)
+    directories.push_back(fmt::format("disk{}", disk));
 }
 
 Result<std::unique_ptr<Life>> Life::begin(const Place& place, const LifeOptions& options) {
@@ -64,12 +68,20 @@ Status Life::join(std::shared_ptr<const std::vector<Card>> cards) {
   application_ = std::make_unique<Application>(job_, *agent_, *channel_);
   place_.network.set_on_ready(agent_->channel().endpoint(), [this] { run_agent(); });
   place_.network.set_on_ready(channel_->endpoint(), [this] { run_application(); });
+  if (!place_.disks.empty())
+    spiller_ = std::make_unique<TimelineSpiller>(
+        TimelineSpiller::Parts{place_.timeline, *job_.holdings, place_.disks,
+                               fmt::format("{:x}", card_.incarnation),
+                               [this](Notice notice) { agent_->tell(std::move(notice)); },
+                               [this] { return !place_.network.stopped(place_.process); }},
+        spill_options_);
   return {};
 }
 
 Life::~Life() {
   channel_.reset();  // before the application, which what ends here still uses
   application_.reset();
+  spiller_.reset();
   agent_.reset();
   job_.references->close();
 }
@@ -99,6 +111,7 @@ void Life::run_application() {
 
 void Life::leave(std::function<void()> then) {
   channel_.reset();
+  spiller_.reset();
   (void)agent_->step();
   agent_->say_farewell();
   flushed_ = Deadline::after(job_.clock, kFlushTimeout);

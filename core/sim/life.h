@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "holdfast/fabric/sim/network.h"
 #include "holdfast/numa/topology.h"
 #include "sim/application.h"
 #include "sim/hosts.h"
+#include "sim/timeline_spiller.h"
 #include "src/agent.h"
 #include "src/channel.h"
 #include "src/job.h"
@@ -20,7 +22,8 @@ struct LifeOptions {
   std::uint64_t catalogue_entries = 256;
   std::uint32_t pins = 256;  ///< that it may hold at once
   SameHost same_host = SameHost::fabric;
-  LifetimeOptions lifetime;
+  LifetimeOptions lifetime;  ///< its directories to spill to are the disks of the place, if there are any
+  SpillOptions spill{256 * 1024, 64 * 1024, 256 * 1024};  ///< small, as the arena is
 };
 
 class Life {
@@ -33,7 +36,8 @@ class Life {
     ProcessId process;
     MemberId rank;
     std::uint32_t members = 0;
-    std::uint64_t seed = 0;  ///< of what this life draws
+    std::uint64_t seed = 0;                        ///< of what this life draws
+    std::span<const std::unique_ptr<Disk>> disks;  ///< of this member; none: it cannot spill
   };
 
   /// Has memory and an address, and knows nobody yet. What `place` refers to outlives it. Errors: as
@@ -53,6 +57,12 @@ class Life {
   Job& job() noexcept { return job_; }
   /// To be called after operations have been started from outside: their timers are noticed.
   void nudge() { channel_->wake(); }
+  /// After the process was stopped, and runs again.
+  void resumed() {
+    if (spiller_) spiller_->wake();
+  }
+  /// nullptr without disks, and when it leaves.
+  TimelineSpiller* spiller() noexcept { return spiller_.get(); }
 
   /// Closes as a store does: operations end with timed_out, the others hear of it. `then` is called when all
   /// answers have left, or after 2 s; it may destroy this.
@@ -81,10 +91,12 @@ class Life {
   Place place_;
   Incarnations incarnations_;
   Job job_;
+  SpillOptions spill_options_;
   Block catalogue_;
   Card card_;
   std::unique_ptr<fabric::Endpoint> serving_;  ///< until the agent has it
   std::unique_ptr<Agent> agent_;
+  std::unique_ptr<TimelineSpiller> spiller_;  ///< goes before the agent, through which it tells waiters
   std::unique_ptr<Channel> channel_;
   std::unique_ptr<Application> application_;
   std::function<void()> leaving_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@ class SimDisk final : public holdfast::Disk {
  public:
   /// `disk` outlives it. Two of them on one disk have different names.
   SimDisk(sim::Disk& disk, std::string name) : disk_(disk), name_(std::move(name)) {}
+  /// Called after something has ended; not any more after it was set to nullptr.
+  void set_on_end(std::function<void()> on_end) { on_end_ = std::move(on_end); }
   ~SimDisk() override {
     for (const auto& [file, known] : files_) (void)disk_.remove(known.name);
   }
@@ -77,8 +80,10 @@ class SimDisk final : public holdfast::Disk {
       if (!status && status.error().code == Code::invalid)
         status = fail(Code::corrupt, "Disk::read", std::move(status.error().detail));
       fabric::Completion& then = then_;
+      SimDisk& disk = disk_;
       delete this;
       then.complete(std::move(status));
+      if (disk.on_end_) disk.on_end_();
     }
 
    private:
@@ -92,6 +97,7 @@ class SimDisk final : public holdfast::Disk {
   std::uint32_t next_file_ = 0;
   std::uint64_t under_way_ = 0;
   std::map<FileNumber, File> files_;
+  std::function<void()> on_end_;
 };
 
 }  // namespace holdfast::sim

@@ -124,6 +124,8 @@ void Agent::handle(const MessageHeader& message) {
     case MessageType::await_object:
     case MessageType::restore:
       return await(message);
+    case MessageType::look:
+      return look(message);
     case MessageType::give_up: {
       WireReader in(message.body);
       const Key key = get_key(in);
@@ -208,6 +210,18 @@ void Agent::await(const MessageHeader& message) {
   WireWriter body;
   put_status(body, {});
   put_entry(body, **entry);
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::look(const MessageHeader& message) {
+  WireReader in(message.body);
+  const Key key = get_key(in);
+  if (!in.ok()) return refuse(message, {Code::invalid, "Store::get", "the request to look makes no sense"});
+  const auto entry = job_.holdings->look(key);
+  if (!entry) return refuse(message, entry.error());
+  WireWriter body;
+  put_status(body, {});
+  put_entry(body, *entry);
   channel_->reply(message, body.bytes());
 }
 

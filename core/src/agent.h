@@ -63,6 +63,7 @@ class Agent {
   void handle(const MessageHeader& message);
   void publish(const MessageHeader& message);
   void unpublish(const MessageHeader& message);
+  void look(const MessageHeader& message);
   void await(const MessageHeader& message);
   void erase(const MessageHeader& message);
   void keys(const MessageHeader& message);

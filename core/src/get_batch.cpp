@@ -109,6 +109,9 @@ Task<void> read_runs(Job& job, Channel& channel, const std::vector<Entry>& entri
           ended
               ? take_from(job, run, entries[order[i]], want)
               : Result<Pin>(name_peer(job, entries[order[i]].owner, Error(ended.error()), "Store::get_many"));
+    // Not before: the same object may be asked for twice. What lies between them goes with the block.
+    for (std::size_t i = run.first; i < run.last; ++i)
+      if (results[order[i]]) spoil_header(run.landing + (entries[order[i]].location - run.source));
     runs[number].hold.reset();
   }
 }

@@ -78,6 +78,7 @@ namespace {
 
 /// Pins the object if it lies where the entry says; nothing is pinned unless the check is good. No look at
 /// the catalogue: the block describes itself, and its owner spoils the header before he looks for pins.
+/// `damaged`, too, where the payload does not fit.
 Result<HeaderCheck> pin_at(Job& job, const View& view, const Entry& entry, const Want& want, Pin& pin) {
   const BlockLayout& layout = entry.layout;
   const std::uint64_t payload_offset = layout.payload_offset();
@@ -91,8 +92,7 @@ Result<HeaderCheck> pin_at(Job& job, const View& view, const Entry& entry, const
   HOLDFAST_DO(check_range(want.range, layout.size));
   const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
   const std::byte* const payload = block + payload_offset;
-  if (want.check_in_place() && !payload_good(block, payload, layout, range))
-    return corrupt(job, view, entry.id, "payload");
+  if (want.check_in_place() && !payload_good(block, payload, layout, range)) return HeaderCheck::damaged;
   const bool own = view.owner == job.peers->self();
   job.counters.add(own ? Count::gets_local : Count::gets_shared);
   job.counters.add(own ? Count::get_bytes_local : Count::get_bytes_shared, range.bytes);
@@ -117,7 +117,8 @@ Result<bool> get_local(Job& job, const View& view, const Entry& remembered, cons
     HOLDFAST_TRY(const HeaderCheck header, pin_at(job, view, found.entry, want, pin));
     if (header == HeaderCheck::good) return true;
     // Erased, or moved, since we looked? Otherwise it should be there.
-    if (found.still_there()) return corrupt(job, view, remembered.id, "header");
+    if (found.still_there())
+      return corrupt(job, view, remembered.id, header == HeaderCheck::damaged ? "content" : "header");
   }
   return corrupt(job, view, remembered.id, "catalogue entry");
 }

@@ -64,7 +64,7 @@ Cut cut_read(const BlockLayout& layout, const ByteRange& range, const fabric::Fa
 
 /// Where things land. In place: the head, then all payload. Copied out: the head, then a ring of pieces.
 struct Landing {
-  std::shared_ptr<void> hold;
+  std::shared_ptr<HeldBlock> hold;
   std::byte* base = nullptr;
   std::uint64_t payload_at = 0;
   std::uint64_t ring = 0;  ///< pieces in the ring; 0 in place
@@ -112,7 +112,7 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   const RegionKey region = *known;
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(member).address));
   HOLDFAST_CO_TRY(const Block block,
-                  co_await landing_block(job, channel, sizeof(CatalogueBucket), kCacheLine, deadline));
+                  job.holdings->allocate(sizeof(CatalogueBucket), kCacheLine, std::nullopt));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
   const CatalogueGeometry geometry = job.peers->card(member).catalogue;
   const std::uint64_t start = catalogue_at - region.first;
@@ -277,7 +277,10 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   if (!found) co_return tl::unexpected(std::move(found).error());
   BlockRead read;
   read.found = *found;
-  if (*found == BlockRead::Found::good && into.empty()) {
+  if (*found != BlockRead::Found::good) co_return read;
+  spoil_header(landing.base);
+  landing.hold->set_clean();
+  if (into.empty()) {
     read.landed.payload = {landing.base + landing.payload_at + (range.offset - cut.payload_from),
                            range.bytes};
     read.landed.hold = landing.hold;

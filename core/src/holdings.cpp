@@ -99,7 +99,7 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
     enqueue(id, record, Record::Queue::kept);
     if (kept_->bytes() > most_kept_) wake_spiller();
   }
-  if (!parts.empty()) parts_.emplace(id, std::move(parts));
+  if (!parts.empty() && !HOLDFAST_MUTATION(lose_parts)) parts_.emplace(id, std::move(parts));
   if (promised_.empty()) return std::optional<Notice>();
   const auto promised = promised_.extract(id);
   if (promised.empty()) return std::optional<Notice>();
@@ -155,13 +155,14 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   if (!parts_.empty()) parts_.erase(entry.id);  // own ones are counted as handles that have gone, later
   counts_.objects -= 1;
   counts_.object_bytes -= entry.layout.size;
-  if (record.copy != 0) {
+  if (record.copy != 0 && !HOLDFAST_MUTATION(keep_dead_copies)) {
     dead_copies_.push_back(record.copy);
     wake_spiller();  // who waits for it is told, too
   }
   if (entry.on_disk()) {
     counts_.on_disk -= 1;
     counts_.on_disk_bytes -= entry.layout.block_bytes();
+    if (record.place == Record::Place::returning) counts_.returning -= 1;
     return record;
   }
   counts_.memory_bytes -= record.extent.bytes;
@@ -270,6 +271,12 @@ Result<std::optional<Entry>> Holdings::await_name(const Key& name, const Waiter&
   if (const auto slot = catalogue_.slot_of(name)) return std::optional<Entry>(catalogue_.read(*slot));
   HOLDFAST_DO(add_waiter(name, waiter));
   return std::optional<Entry>();
+}
+
+Result<Entry> Holdings::look(const Key& key) const {
+  const std::lock_guard lock(mutex_);
+  if (const auto slot = catalogue_.slot_of(key)) return catalogue_.read(*slot);
+  return fail(Code::not_found, "Store::get", "it is not there (any more)");
 }
 
 Status Holdings::add_waiter(const Key& key, const Waiter& waiter) {

@@ -81,6 +81,9 @@ class Holdings {
   Result<Block> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node, Duration timeout);
 
+  /// Somebody begins to wait for room: who holds something here is asked to tell what it has dropped.
+  void note_shortage();
+
   /// Whether waiting may help who found no room: something is, or can be, moved to disk.
   bool may_make_room() const;
 
@@ -208,6 +211,9 @@ class Holdings {
   /// The name's entry, or the waiter is noted. Errors: full.
   Result<std::optional<Entry>> await_name(const Key& name, const Waiter& waiter);
 
+  /// The entry of an object of this member's, or of a name whose home it is. Errors: not_found.
+  Result<Entry> look(const Key& key) const;
+
   /// Forgets a waiter for an object or a name.
   void give_up(const Key& key, const Waiter& waiter);
 
@@ -223,6 +229,7 @@ class Holdings {
     std::uint64_t memory_bytes = 0;              ///< blocks of objects in memory
     std::uint64_t on_disk = 0, on_disk_bytes = 0;
     std::uint64_t spilling = 0, spilling_bytes = 0;  ///< being written
+    std::uint64_t returning = 0;                     ///< to be brought back, or on the way
     std::uint64_t spills = 0, spilled_bytes = 0, restores = 0, restored_bytes = 0;
     std::uint64_t moved = 0, moved_bytes = 0;  ///< blocks, to join free memory
     std::uint64_t thrashing = 0;
@@ -249,7 +256,8 @@ class Holdings {
     std::uint32_t segment;
     std::uint32_t handles;  ///< of this process
     std::uint64_t name_high, name_low;
-    std::uint64_t copy;  ///< on disk; 0: none
+    std::uint64_t copy;     ///< on disk; 0: none
+    TimePoint stays_until;  ///< who had it brought back has got it by then
     std::uint32_t spills;
     enum class Place : std::uint8_t {
       memory,

@@ -59,7 +59,7 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
   }
   const TimePoint started = clock_.now();
   std::optional<Result<Block>> outcome;
-  if (timeout > Duration::zero() && !shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
+  if (timeout > Duration::zero()) note_shortage();
   admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
     outcome.emplace(allocate(bytes, alignment, node));
     return *outcome || outcome->error().code != Code::full;
@@ -75,6 +75,10 @@ Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alig
                   format_bytes(bytes), std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
                   outcome ? "" : ", with other puts ahead in line", what_holds_memory(),
                   kept_ ? "" : " or a directory to spill to (HOLDFAST_SPILL)"));
+}
+
+void Holdings::note_shortage() {
+  if (!shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
 }
 
 std::string Holdings::what_holds_memory() const {
@@ -140,9 +144,10 @@ void Holdings::settle(const ObjectId& id) {
   const auto slot = catalogue_.slot_of(Key::of(id));
   if (!slot) return;  // not sealed yet, or erased
   Record& record = records_[*slot];
-  if (record.place == Record::Place::leaving || record.place == Record::Place::returning)
-    return;  // settled when it has arrived
-  const bool on_disk = record.place == Record::Place::disk;
+  if (record.place == Record::Place::leaving) return;  // settled when it has arrived
+  // One that nothing keeps does not come back: it may be what keeps the memory, in a part of its own, for
+  // which it waits.
+  const bool on_disk = record.place != Record::Place::memory;
   if (kept(id, record)) return enqueue(id, record, on_disk ? Record::Queue::none : Record::Queue::kept);
   const bool worth_caching = !on_disk && (parts_.empty() || !parts_.contains(id));
   if (lifetime_.collect == Collect::lazy && worth_caching) {

@@ -11,6 +11,7 @@
 #include "holdfast/base/check.h"
 #include "src/block.h"
 #include "src/holdings.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -22,6 +23,15 @@ constexpr std::uint64_t kReserveShare = 8;
 
 // Who waits for room asks every 2 ms. Who has not for so long has got it some other way, or has gone.
 constexpr Duration kWantedFor = std::chrono::milliseconds(200);
+
+// What has come back stays until those who asked have been told and have pinned or read it: otherwise an
+// object that is larger than what may be kept would leave before anybody saw it, each time.
+constexpr Duration kLeastStay = std::chrono::milliseconds(10);
+constexpr std::uint64_t kReadBytesPerNanosecond = 1;
+
+Duration stay_of(std::uint64_t bytes) {
+  return kLeastStay + Duration(static_cast<Duration::rep>(bytes / kReadBytesPerNanosecond));
+}
 
 }  // namespace
 
@@ -53,6 +63,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
   Record& record = records_[*slot];
   if (record.place == Record::Place::disk) {
     record.place = Record::Place::returning;
+    counts_.returning += 1;
     returning_.push_back({id, clock_.now()});
     wake_spiller();
   }
@@ -72,8 +83,15 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
     const Entry entry = catalogue_.read(*slot);
     Record& record = records_[*slot];
     record.queue = Record::Queue::none;
-    if (record.copy != 0 && leave_memory(*slot, entry)) continue;
+    const bool awaits_its_readers = clock_.now() < record.stays_until;
+    if (record.copy != 0 && !awaits_its_readers && leave_memory(*slot, entry)) continue;
     const PinnedBlock pin{rank_, entry.location};
+    if (HOLDFAST_MUTATION(free_before_written) && record.copy == 0 && leave_memory(*slot, entry)) {
+      const auto ledger_slot = memory_->ledger().announce(pin);
+      if (!ledger_slot) continue;
+      return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), 0, *ledger_slot,
+                   clock_.now()};
+    }
     const bool may_write = writes == DiskWrites::taken && record.copy == 0;
     const auto ledger_slot =
         may_write && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
@@ -97,14 +115,14 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
 bool Holdings::hide(std::uint64_t slot, const Entry& entry) {
   catalogue_.move(slot, Entry::kOnDisk);
   spoil_header(memory_->arena().at(entry.location));
-  if (!neighbours_.pinned({rank_, entry.location})) return true;
+  if (!neighbours_.pinned({rank_, entry.location}) || HOLDFAST_MUTATION(leave_under_pins)) return true;
   show(slot, entry);
   return false;
 }
 
 /// Takes back hide(). Who looked meanwhile asks, and is told that it is here.
 void Holdings::show(std::uint64_t slot, const Entry& entry) {
-  mend_header(memory_->arena().at(entry.location), entry.layout);
+  if (!HOLDFAST_MUTATION(stay_spoiled)) mend_header(memory_->arena().at(entry.location), entry.layout);
   catalogue_.move(slot, entry.location);
 }
 
@@ -131,6 +149,10 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   counts_.spills += 1;
   counts_.spill_times.add(clock_.now() - spill.started);
   counts_.spilled_bytes += spill.bytes.size();
+  if (HOLDFAST_MUTATION(free_before_written)) {
+    if (const auto slot = catalogue_.slot_of(Key::of(spill.id))) records_[*slot].copy = copy;
+    return;
+  }
   count_own_drops();  // while it is on its way: none of the sets may have it when it leaves
   const auto slot = end_of_spill(spill);
   if (!slot) {
@@ -140,7 +162,10 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   Record& record = records_[*slot];
   record.copy = copy;
   record.spills += 1;
-  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) return;
+  if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) {
+    if (HOLDFAST_MUTATION(free_copy_on_disk)) dead_copies_.push_back(copy);
+    return;
+  }
   settle(spill.id);
 }
 
@@ -148,6 +173,7 @@ void Holdings::kept_back(const Spill& spill, const Error& why) {
   const std::lock_guard lock(mutex_);
   disk_refuses_ = why.detail;
   memory_->ledger().withdraw(spill.pin);
+  if (HOLDFAST_MUTATION(free_before_written)) return;
   if (end_of_spill(spill)) settle(spill.id);
 }
 
@@ -233,6 +259,8 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   record.extent = restore.block.extent;
   record.segment = restore.block.segment;
   record.place = Record::Place::memory;
+  record.stays_until = clock_.now() + stay_of(restore.layout.block_bytes());
+  counts_.returning -= 1;
   catalogue_.move(*slot, restore.block.location);
   counts_.on_disk -= 1;
   counts_.on_disk_bytes -= restore.layout.block_bytes();
@@ -241,7 +269,9 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   counts_.restore_times.add(clock_.now() - restore.asked);
   counts_.restores += 1;
   counts_.restored_bytes += restore.layout.block_bytes();
-  auto notice = take_waiters(Key::of(restore.id), catalogue_.read(*slot));
+  auto notice = HOLDFAST_MUTATION(forget_restore_waiters)
+                    ? std::nullopt
+                    : take_waiters(Key::of(restore.id), catalogue_.read(*slot));
   settle(restore.id);
   return notice;
 }
@@ -252,6 +282,7 @@ std::optional<Notice> Holdings::not_restored(const Restore& restore, Error error
   const auto slot = catalogue_.slot_of(Key::of(restore.id));
   if (!slot) return nobody_comes(restore.id);
   records_[*slot].place = Record::Place::disk;
+  counts_.returning -= 1;
   auto notice = take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
   settle(restore.id);
   return notice;

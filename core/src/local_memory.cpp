@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "holdfast/base/units.h"
+#include "src/block.h"
 
 namespace holdfast {
 
@@ -92,6 +93,13 @@ Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment
           "open the store with a larger arena (HOLDFAST_ARENA)",
           format_bytes(bytes), format_bytes(used), format_bytes(arena_->bytes()),
           format_bytes(largest_free)));
+}
+
+HeldBlock::~HeldBlock() {
+  if (!clean_)
+    for (std::uint64_t at = 0; at + kBlockHeaderBytes <= block_.extent.bytes; at += kCacheLine)
+      if (id_in_header(block_.address + at)) spoil_header(block_.address + at);
+  memory_->free(block_);
 }
 
 View* LocalMemory::add_view(std::unique_ptr<View> view) {

@@ -76,18 +76,27 @@ class LocalMemory {
 };
 
 /// A block that is freed with its last holder: the landing place of a remote read.
+///
+/// What lands are headers, too, and they must not stay: whoever reads this place by a stale reference would
+/// get a header from elsewhere, and its owner, reading so, one of his own to where its object lay before,
+/// good, over a payload that is not there yet.
 class HeldBlock {
  public:
   HeldBlock(std::shared_ptr<LocalMemory> memory, const Block& block) noexcept
       : memory_(std::move(memory)), block_(block) {}
-  ~HeldBlock() { memory_->free(block_); }
+  /// Spoils the headers that lie there, unless there are none.
+  ~HeldBlock();
   HeldBlock(const HeldBlock&) = delete;
   HeldBlock& operator=(const HeldBlock&) = delete;
   std::byte* address() const noexcept { return block_.address; }
 
+  /// All headers in it have been spoiled, and nothing lands there any more.
+  void set_clean() noexcept { clean_ = true; }
+
  private:
   std::shared_ptr<LocalMemory> memory_;
   Block block_;
+  bool clean_ = false;
 };
 
 }  // namespace holdfast

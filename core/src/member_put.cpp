@@ -154,12 +154,6 @@ Status Member::erase(const Key& name, Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   auto found = run<Entry>(
       0, [&](Channel& channel, auto done) { spawn(resolve(job_, channel, name, {}, deadline), done); });
-  // A full arena has no room to look, and erasing must be possible there: the home takes the name out at
-  // once.
-  if (!found && found.error().code == Code::full)
-    found = run<Entry>(0, [&](Channel& channel, auto done) {
-      spawn(unpublish_name(job_, channel, name, ObjectId{}, deadline), done);
-    });
   if (!found) return fail(found.error().code, "Store::erase", found.error().detail);
   const Entry entry = *found;
   // The object first: an object that is kept by a name which is gone could not be erased any more, a name

@@ -39,7 +39,7 @@ Result<MessageHeader> decode_message(std::span<const std::byte> bytes) {
   header.request = in.get<std::uint64_t>();
   header.reply_to = in.get_bytes();
   header.body = in.get_bytes();
-  const bool known = header.type >= MessageType::reply && header.type <= MessageType::hurry;
+  const bool known = header.type >= MessageType::reply && header.type <= MessageType::look;
   if (magic != MessageHeader::kMagic || !in.ok() || !in.at_end() || !known)
     return fail(Code::invalid, "decode_message", "not a message of this version");
   return header;

@@ -36,6 +36,7 @@ enum class MessageType : std::uint8_t {
   used = 17,      ///< number of objects, the low halves of their ids: the sender has got them. No reply
   why = 18,       ///< object id. Owner: replies what it knows of it, for people
   hurry = 19,     ///< the sender is short of memory: what is to be reported to it goes now. No reply
+  look = 20,      ///< key. Home or owner: replies its entry. not_found
 };
 
 struct MessageHeader {

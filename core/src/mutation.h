@@ -26,6 +26,14 @@ enum class Mutation : std::uint8_t {
   ignore_deadline,             ///< a call without an answer waits for ever
   name_overwrites,             ///< a name that is taken is given to another object
   leak_unsealed_draft,         ///< the memory of a draft that was dropped does not come back
+  free_before_written,         ///< an object's block goes before its copy is on disk
+  leave_under_pins,            ///< objects leave memory without a look for pins
+  forget_restore_waiters,      ///< who waits for an object to come back is not told
+  restored_before_read,        ///< an object is in memory again before its bytes are
+  free_copy_on_disk,           ///< the only copy of an object that has left memory goes
+  keep_dead_copies,            ///< copies of objects that have gone stay on disk
+  stay_spoiled,                ///< an object that could not leave, as it was pinned, is none any more
+  lose_parts,                  ///< an object does not keep what it declares
 };
 
 /// The mistake that is made at present.

@@ -40,6 +40,23 @@ Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Mes
   co_return name_peer(job, keeper, std::move(reply).error(), kOperation);
 }
 
+/// Where an arena so full that a bucket cannot land would have to wait for room, the keeper looks: what makes
+/// room again, as erasing does, must be possible there.
+Task<Result<std::optional<Entry>>> look_or_ask(Job& job, Channel& channel, MemberId keeper, Key key,
+                                               Deadline deadline) {
+  auto found = co_await look_up(job, channel, keeper, key, deadline);
+  if (found || found.error().code != Code::full) co_return found;
+  WireWriter body;
+  put_key(body, key);
+  auto reply = co_await channel.call(job.peers->receiver(keeper), MessageType::look, body.take(), deadline);
+  if (!reply && reply.error().code == Code::not_found) co_return std::optional<Entry>();
+  if (!reply) co_return tl::unexpected(std::move(reply).error());
+  WireReader in(*reply);
+  const Entry entry = get_entry(in);
+  if (in.ok() && entry.owner.value < job.peers->size()) co_return std::optional<Entry>(entry);
+  co_return fail(Code::system, kOperation, "a member sent a reply that cannot be read");
+}
+
 tl::unexpected<Error> missing(const Target& target) {
   if (const Entry* entry = std::get_if<Entry>(&target))
     return fail(Code::not_found, kOperation,
@@ -107,7 +124,7 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
     HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(name, patience_for(deadline.left(job.clock))));
     if (found) co_return found->entry;
   } else {
-    auto found = co_await look_up(job, channel, home, name, deadline);
+    auto found = co_await look_or_ask(job, channel, home, name, deadline);
     if (!found) co_return name_peer(job, home, std::move(found).error(), kOperation);
     if (*found) co_return **found;
   }
@@ -130,7 +147,7 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
                     (*view)->catalogue.find(Key::of(id), patience_for(deadline.left(job.clock))));
     if (found) co_return found->entry;
   } else {
-    auto found = co_await look_up(job, channel, owner, Key::of(id), deadline);
+    auto found = co_await look_or_ask(job, channel, owner, Key::of(id), deadline);
     if (!found) co_return name_peer(job, owner, std::move(found).error(), kOperation);
     if (*found) co_return **found;
   }
@@ -160,10 +177,12 @@ Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline
   co_return now;
 }
 
-/// Where an object lies that was not where it was remembered: sealed, and in memory.
+/// Where an object lies that was not where it was remembered: sealed, and in memory. `returned`: it was
+/// brought back, perhaps to where it lay before.
 Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Waiting waiting,
-                                   Deadline deadline) {
+                                   Deadline deadline, bool* returned = nullptr) {
   HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, waiting, deadline));
+  if (returned != nullptr) *returned = entry.on_disk();
   if (!entry.on_disk()) co_return entry;
   co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
 }

@@ -64,7 +64,7 @@ std::vector<std::uint32_t> SpillFiles::objects_in_order(std::uint32_t segment) c
   });
   const auto by_offset = [&](std::uint32_t number) { return objects_[number].offset; };
   std::ranges::sort(objects, {}, by_offset);
-  objects.erase(std::ranges::unique(objects).begin(), objects.end());
+  objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
   return objects;
 }
 

@@ -8,6 +8,7 @@
 #include "holdfast/base/log.h"
 #include "holdfast/base/thread.h"
 #include "holdfast/base/units.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -63,6 +64,11 @@ bool Spiller::start_restores() {
 
 Task<void> Spiller::restore(Holdings::Restore restore) {
   Status read = fail(Code::not_found, "Store::get", "the object was erased");
+  if (HOLDFAST_MUTATION(restored_before_read) && restore.copy != 0) {
+    if (auto early = holdings_.restored(restore)) tell_(std::move(*early));
+    (void)co_await files_.read(restore.copy, restore.bytes);
+    co_return;
+  }
   if (restore.copy != 0) read = co_await files_.read(restore.copy, restore.bytes);
   auto notice = read ? holdings_.restored(restore) : holdings_.not_restored(restore, std::move(read).error());
   if (notice) tell_(std::move(*notice));

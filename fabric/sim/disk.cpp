@@ -140,6 +140,7 @@ std::optional<Error> Disk::check(const Operation& operation) {
 }
 
 void Disk::finish(std::uint64_t number) {
+  if (paused_) return held_back_.push_back(number);
   auto taken = under_way_.extract(number);
   Operation& operation = taken.mapped();
   File& file = *operation.file;
@@ -192,6 +193,21 @@ void Disk::slow(std::uint32_t factor) {
   slow_ = factor;
 }
 
+void Disk::resume() {
+  paused_ = false;
+  for (const std::uint64_t number : std::exchange(held_back_, {}))
+    under_way_.at(number).event = timeline_.after(Duration::zero(), [this, number] { finish(number); });
+}
+
+void Disk::damage() {
+  for (const std::shared_ptr<File>& file : files_) {
+    if (!file || file->bytes.empty()) continue;
+    const std::uint64_t at = random_.below(file->bytes.size());
+    file->bytes[at] ^= std::byte{1};
+    timeline_.note(TraceKind::disk_fault, id_, at, static_cast<std::uint64_t>(Code::corrupt));
+  }
+}
+
 void Disk::crash() {
   end_all(true);
   // What was reserved for writes that are gone is free again.
@@ -206,6 +222,7 @@ void Disk::crash() {
 void Disk::end_all(bool torn) {
   std::map<std::uint64_t, Operation> gone = std::move(under_way_);
   under_way_.clear();
+  held_back_.clear();
   for (auto& [number, operation] : gone) {
     timeline_.cancel(operation.event);
     std::uint64_t kept = 0;

@@ -29,6 +29,7 @@ void SimEndpoint::become_ready() {
   // Stopped since: resume() arms again. Nothing left: somebody has polled in between.
   if (!runs() || !(has_work() || woken_ || alarm_due_)) return;
   alarm_due_ = false;
+  woken_ = false;  // one that comes from inside the call is for the next
   if (const auto call = on_ready_) (*call)();  // may destroy this endpoint
 }
 
@@ -118,7 +119,7 @@ std::size_t SimEndpoint::wait(Deadline until, Duration) {
   Timeline& timeline = core_.timeline();
   std::size_t events = poll();
   if (timeline.inside_event()) {
-    take_wake();
+    if (!on_ready_) take_wake();
     set_alarm(until);
     return events;
   }

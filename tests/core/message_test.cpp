@@ -112,7 +112,7 @@ TEST(MessageTest, CutOrLengthenedMessagesAndUnknownTypesAreRefusedAndGarbageNeve
       EXPECT_LE(decoded->reply_to.size() + decoded->body.size(), copy.size());
     }
   });
-  constexpr auto kLast = static_cast<unsigned>(MessageType::hurry);
+  constexpr auto kLast = static_cast<unsigned>(MessageType::look);
   for (const unsigned type : {0U, kLast + 1, 255U}) {
     auto strange = bytes;
     strange[4] = static_cast<std::byte>(type);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "src/peers.h"
@@ -22,10 +23,12 @@ std::vector<std::byte> bytes_of(std::size_t size, int seed) {
 class ClusterTest : public ::testing::TestWithParam<SameHost> {
  protected:
   /// Four members, two a host.
-  void start() {
+  void start(std::uint32_t disks = 0, std::uint32_t spill_above = 80) {
     ClusterOptions options;
     options.members = 4;
     options.members_per_host = 2;
+    options.disks = disks;
+    options.life.lifetime.spill.above_percent = spill_above;
     options.life.same_host = GetParam();
     options.life.lifetime.collect = Collect::eager;
     options.life.lifetime.token_lifetime = 1s;
@@ -153,6 +156,67 @@ TEST_P(ClusterTest, ALeavingMemberIsMissedAtOnce) {
   cluster_->timeline().run_for(100ms);
   EXPECT_EQ(objects(0), 0U);
   EXPECT_EQ(cluster_->life({2}), nullptr);
+}
+
+TEST_P(ClusterTest, WhatDoesNotFitGoesToDiskAndComesBack) {
+  start(1);
+  std::vector<Handle> made;
+  for (int seed = 0; seed < 40; ++seed) {  // three arenas full, all kept
+    auto put = finish(0, app(0).put(bytes_of(20'000, seed), {}, 1s));
+    ASSERT_TRUE(put.has_value()) << seed << ": " << put.error().message();
+    made.push_back(std::move(*put));
+  }
+  const auto counts = [&] { return cluster_->life({0})->job().holdings->counts(); };
+  EXPECT_GT(counts().on_disk, 20U);
+  for (const std::uint32_t rank : {0U, 1U, 2U})
+    for (int seed = 0; seed < 40; ++seed) {
+      const Entry entry = made[static_cast<std::size_t>(seed)].entry;
+      const auto pin = finish(rank, app(rank).get(entry, {}, GetOptions::Missing::wait, 1s));
+      ASSERT_TRUE(pin.has_value()) << rank << ", " << seed << ": " << pin.error().message();
+      EXPECT_TRUE(std::ranges::equal(pin->bytes(), bytes_of(20'000, seed)));
+    }
+  made.clear();
+  cluster_->timeline().run_for(1s);
+  EXPECT_EQ(counts().objects, 0U);
+  EXPECT_EQ(counts().on_disk, 0U);
+  for (const auto& disk : cluster_->disks({0}))
+    EXPECT_LE(disk->used(), 512U * 1024) << "an open file and one in reserve";
+}
+
+/// It was put among those that can be written, and left memory nevertheless: the next look there was fatal.
+TEST_P(ClusterTest, AHandleMayGoWhileItsObjectIsWritten) {
+  start(1, 1);
+  auto made = finish(0, app(0).put(bytes_of(20'000, 1), {}, 1s));
+  auto other = finish(0, app(0).redeem(app(0).token(*made), 1s));
+  ASSERT_TRUE(made.has_value() && other.has_value());
+  Holdings& holdings = *cluster_->life({0})->job().holdings;
+  const auto spill = holdings.next_spill();
+  ASSERT_TRUE(spill.has_value());
+  *other = {};
+  holdings.spilled(*spill, 1);
+  EXPECT_EQ(holdings.counts().on_disk, 1U);
+  EXPECT_FALSE(holdings.next_spill().has_value());
+  *made = {};
+  cluster_->timeline().run_for(3s);
+  EXPECT_EQ(objects(0), 0U);
+}
+
+/// A put that waited and has gone does not have objects written for ever after.
+TEST_P(ClusterTest, WhoWaitedForRoomAndHasGoneWantsNoneAnyMore) {
+  start(1);
+  std::vector<Handle> made;
+  for (int seed = 0; seed < 20; ++seed)
+    made.push_back(finish(0, app(0).put(bytes_of(20'000, seed), {}, 1s)).value());
+  auto draft = finish(0, app(0).draft(120'000, {}, 1s));
+  ASSERT_TRUE(draft.has_value()) << draft.error().message();
+  EXPECT_EQ(finish(0, app(0).draft(180'000, {}, 100ms)).error().code, Code::full);
+  app(0).abandon(std::move(*draft));
+  made.clear();
+  cluster_->timeline().run_for(1s);
+  EXPECT_FALSE(cluster_->life({0})->job().holdings->short_of_room());
+  const std::uint64_t events = cluster_->timeline().events_run();
+  cluster_->timeline().run_for(60s);
+  EXPECT_LT(cluster_->timeline().events_run() - events, 1'000U) << "it sleeps";
 }
 
 INSTANTIATE_TEST_SUITE_P(SameHost, ClusterTest, ::testing::Values(SameHost::memory, SameHost::fabric),

@@ -14,7 +14,7 @@ constexpr std::uint32_t kNames = 8;
 
 class Generator {
  public:
-  explicit Generator(std::uint64_t seed) : random_(seed) { out_.seed = seed; }
+  explicit Generator(std::uint64_t seed) : random_(seed), disks_(mix64(seed)) { out_.seed = seed; }
 
   Scenario make() {
     shape();
@@ -82,9 +82,75 @@ class Generator {
     out_.detection_ms = pick<std::uint32_t>({20, 500, 4000});
     out_.token_ms = pick<std::uint32_t>({20, 300, 2000});
     out_.arena_kib = pick<std::uint32_t>({192, 256, 512});
+    if (disks_.one_in(2)) disks();
+  }
+
+  template <class T>
+  T pick_disks(std::initializer_list<T> from) {
+    return *(from.begin() + disks_.below(from.size()));
+  }
+  void disks() {
+    out_.disks = pick_disks<std::uint32_t>({1, 1, 2});
+    out_.spill_above = pick_disks<std::uint32_t>({5, 30, 80});
+    out_.disk_kib = pick_disks<std::uint32_t>({0, 0, 256, 1024});
+    out_.disk_latency_us = pick_disks<std::uint32_t>({10, 80, 2'000});
+    out_.disk_mb_per_s = pick_disks<std::uint32_t>({20, 200, 2'000});
+    out_.arena_kib = pick_disks<std::uint32_t>({128, 192});
+  }
+
+  /// More than the arena holds, all kept; what is on disk is got, in parts, ahead, by many.
+  void overfill() {
+    const std::uint32_t owner = member(), reader = member();
+    const std::uint64_t now = now_, pause = pick_disks<std::uint64_t>({0, 200, 5'000, 40'000});
+    const std::uint32_t first = objects_ + 1;
+    for (std::uint64_t i = 0, count = 4 + disks_.below(12); i < count; ++i) {
+      const std::uint64_t bytes =
+          disks_.one_in(4) ? 20'000 + disks_.below(60'000) : 2'000 + disks_.below(20'000);
+      const bool with_part = objects_ >= first && disks_.one_in(4);
+      const std::uint32_t part =
+          with_part ? first + static_cast<std::uint32_t>(disks_.below(objects_ + 1 - first)) : 0;
+      const std::uint32_t what = ++objects_;
+      add({owner, with_part ? Act::put_parts : Act::put, what, part, bytes});
+      if (disks_.one_in(2)) add({owner, Act::pass, what, reader});
+      now_ += disks_.below(pause + 1);
+    }
+    const auto one = [&] { return first + static_cast<std::uint32_t>(disks_.below(objects_ + 1 - first)); };
+    for (int i = 0; i < 16; ++i) {
+      now_ += disks_.below(pause + 100);
+      const std::uint32_t who = disks_.one_in(2) ? owner : reader, what = one();
+      const Act act = pick_disks({Act::get, Act::get, Act::get_range, Act::get_into, Act::get_many, Act::pin,
+                                  Act::pin, Act::prefetch, Act::prefetch, Act::parts, Act::drop, Act::drop});
+      const std::uint64_t amount = act == Act::get_range ? disks_.next() : disks_.below(30'000);
+      add({who, act, what, 0, amount});
+      if (disks_.one_in(8)) add({who, Act::erase, one()});
+    }
+    now_ = now;
+  }
+
+  void disk_trouble() {
+    const std::uint32_t who = member();
+    const std::uint64_t now = now_;
+    switch (disks_.below(6)) {
+      case 0:
+        add({who, Act::disk_full, 0});
+        break;
+      case 1:
+        add({who, Act::disk_damage, 0});
+        return;
+      case 2:
+      case 3:
+        add({who, Act::disk_slow, 0, 0, 2 + disks_.below(500)});
+        break;
+      default:
+        add({who, Act::disk_fail, 0, 1 + static_cast<std::uint32_t>(disks_.below(3)), 1 + disks_.below(4)});
+    }
+    now_ += disks_.below(500'000);
+    add({who, Act::disk_mend, 0});
+    now_ = now;
   }
 
   void work() {
+    if (out_.disks != 0 && disks_.one_in(10)) return overfill();
     if (objects_ == 0 || random_.one_in(5)) return make_object();
     switch (random_.below(18)) {
       case 16:
@@ -131,6 +197,10 @@ class Generator {
       add({holder, Act::drop, what});
       if (random_.one_in(4)) add({holder, Act::get, what});
     }
+    // In the end only the holder keeps it, by a hold that may have met the drop before.
+    add({owner, Act::pass, what, holder});
+    now_ += 1'000;
+    add({owner, Act::drop, what});
     now_ = now;
   }
 
@@ -190,6 +260,7 @@ class Generator {
   }
 
   void trouble() {
+    if (out_.disks != 0 && disks_.one_in(3)) return disk_trouble();
     const bool network = weather_ != Weather::deaths, deaths = weather_ != Weather::network;
     const std::uint32_t who = member(), other = member();
     const std::uint64_t now = now_;
@@ -227,6 +298,7 @@ class Generator {
   }
 
   Random random_;
+  Random disks_;  ///< for what concerns disks: scenarios without are what they were
   Weather weather_ = Weather::calm;
   Scenario out_;
   std::uint64_t now_ = 0;

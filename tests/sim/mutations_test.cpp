@@ -34,6 +34,14 @@ constexpr Mistake kMistakes[] = {
     MISTAKE(ignore_deadline),
     MISTAKE(name_overwrites),
     MISTAKE(leak_unsealed_draft),
+    MISTAKE(free_before_written),
+    MISTAKE(leave_under_pins),
+    MISTAKE(forget_restore_waiters),
+    MISTAKE(restored_before_read),
+    MISTAKE(free_copy_on_disk),
+    MISTAKE(keep_dead_copies),
+    MISTAKE(stay_spoiled),
+    MISTAKE(lose_parts),
 };
 #undef MISTAKE
 

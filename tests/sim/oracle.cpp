@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace holdfast::sim::test {
@@ -13,6 +14,9 @@ constexpr std::size_t kMostViolations = 20;
 // Beyond its deadline an operation ends when its member is called: at once, but for the virtual time that
 // takes.
 constexpr Duration kNoticing = std::chrono::milliseconds(5);
+
+// For a way to the disk and back, with others before.
+constexpr Duration kEnoughForDisks = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -64,6 +68,12 @@ MemberId Oracle::home_of(std::uint32_t name) const {
 }
 
 // --- what was done on purpose
+
+void Oracle::disk_trouble(MemberId member, Act act) {
+  if (scenario_.disks == 0) return;
+  slow_disks_[member.value] = true;
+  if (act == Act::disk_fail || act == Act::disk_damage) bad_disks_[member.value] = true;
+}
 
 void Oracle::stopped(MemberId member) {
   trouble(member);
@@ -141,26 +151,53 @@ void Oracle::never_ended(const Operation& operation) {
   complain(fmt::format("rank {}: {}: never ended", operation.member.value, operation.what));
 }
 
-void Oracle::judge(const Operation& operation, const Object& object, const Error& error) {
+void Oracle::many_ended(MemberId reader, MemberId owner) {
+  for (const MemberId member : {reader, owner}) {
+    --many_[member.value].under_way;
+    many_[member.value].last_end = now();
+  }
+}
+
+/// While a get of many waits for the next with those before in its hands, nothing else needs to find room.
+bool Oracle::shared_memory_with_many(const Operation& operation, MemberId owner) const {
+  return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
+    const auto many = many_.find(member.value);
+    return many != many_.end() && (many->second.under_way > 0 || many->second.last_end >= operation.start);
+  });
+}
+
+/// What comes from a disk, and needs room to come back to.
+bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, Code code) const {
+  if (scenario_.disks == 0) return false;
+  const bool bad = bad_disks_.contains(object.owner.value);
+  if (code != Code::timed_out) return bad && (code == Code::corrupt || code == Code::system);
+  return bad || scenario_.disk_kib != 0 || slow_disks_.contains(object.owner.value) ||
+         shared_memory_with_many(operation, object.owner) ||
+         operation.deadline.time() - operation.start < kEnoughForDisks;
+}
+
+bool Oracle::may_be(const Operation& operation, const Object& object, const Error& error) const {
   const bool concerned = is_troubled(operation.member) || is_troubled(object.owner);
-  const auto allowed = [&] {
-    switch (error.code) {
-      case Code::not_found:
-        return may_be_gone(object, operation.member);
-      case Code::timed_out:
-        return was_pending(operation, object) || was_hurried(operation) || concerned;
-      case Code::owner_lost:
-        return concerned;
-      case Code::full:
-        return true;
-      case Code::invalid:
-      case Code::denied:
-        return may_be_strangers(operation.member, object.owner);
-      default:
-        return false;
-    }
-  };
-  if (!allowed()) complain(operation, error);
+  if (may_be_from_disk(operation, object, error.code)) return true;
+  switch (error.code) {
+    case Code::not_found:
+      return may_be_gone(object, operation.member);
+    case Code::timed_out:
+      return was_pending(operation, object) || was_hurried(operation) || concerned;
+    case Code::owner_lost:
+      return concerned;
+    case Code::full:
+      return true;
+    case Code::invalid:
+    case Code::denied:
+      return may_be_strangers(operation.member, object.owner);
+    default:
+      return false;
+  }
+}
+
+void Oracle::judge(const Operation& operation, const Object& object, const Error& error) {
+  if (!may_be(operation, object, error)) complain(operation, error);
 }
 
 void Oracle::check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
@@ -216,6 +253,8 @@ void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool wa
   const bool concerned = named_troubled(operation, name);
   const Naming* const there = stable(name, operation.start);
   const auto allowed = [&] {
+    for (const Naming& naming : names_[name])
+      if (may_be_from_disk(operation, objects_.at(naming.object), error.code)) return true;
     switch (error.code) {
       case Code::not_found:
         return there == nullptr || concerned;
@@ -253,6 +292,28 @@ void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool wait
         return objects_.at(naming.object).id == handle->entry.id;
       }))
     complain(operation.what + ": gave an object that never had the name");
+}
+
+void Oracle::not_made(const Operation& operation, const Error& error) {
+  if (error.code != Code::full) complain(operation, error);
+}
+
+void Oracle::got_parts(const Operation& operation, std::uint32_t object,
+                       const Result<std::vector<Handle>>& parts) {
+  const Object& it = objects_.at(object);
+  if (!parts) {
+    const bool from_part = std::ranges::any_of(it.parts, [&](std::uint32_t part) {
+      // They are there as long as the object's owner holds them.
+      return may_be(operation, objects_.at(part), parts.error()) ||
+             (parts.error().code == Code::not_found && may_be_gone(objects_.at(part), it.owner));
+    });
+    if (!from_part) judge(operation, it, parts.error());
+    return;
+  }
+  std::vector<ObjectId> expected, is;
+  for (const std::uint32_t part : it.parts) expected.push_back(objects_.at(part).id);
+  for (const Handle& part : *parts) is.push_back(part.entry.id);
+  if (is != expected) complain(operation.what + ": gave other parts than were declared");
 }
 
 void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint32_t name,
@@ -323,6 +384,7 @@ void Oracle::check_kept(MemberId holder, std::uint32_t object) {
   if (!found || !*found)
     complain(fmt::format("object {} of rank {} was freed, but rank {} holds it", object, it.owner.value,
                          holder.value));
+  for (const std::uint32_t part : it.parts) check_kept(it.owner, part);
 }
 
 /// A name goes with its home; and it is erased alone where its object's owner seems to be dead and is not.
@@ -340,6 +402,32 @@ bool Oracle::kept_by_lost_name(MemberId owner) const {
   });
 }
 
+/// Its restores and writes have ended, nothing of a dead object is on its disks, and it sleeps.
+void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& counts) {
+  Life* const life = cluster_.life(member);
+  if (life->spiller() == nullptr) return;
+  const auto check = [&](std::uint64_t count, std::string_view what) {
+    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
+  };
+  check(counts.on_disk, "objects on disk");
+  check(counts.returning, "objects that come back");
+  check(counts.spilling, "objects being written");
+  SpillFiles& files = life->spiller()->files();
+  for (const SpillDirectoryStats& directory : files.stats().directories)
+    check(directory.bytes_live, "bytes that live on disk");
+  check(files.idle() ? 0 : 1, "spill files that are busy");
+  check(life->job().holdings->short_of_room() ? 1 : 0, "spillers that look for room again and again");
+}
+
+Status Oracle::evict_all(MemberId member) {
+  Life* const life = cluster_.life(member);
+  if (life == nullptr) return {};
+  const std::uint64_t bytes = life->card().arena_bytes - life->card().catalogue.bytes();
+  HOLDFAST_TRY(const Block all, life->job().holdings->allocate(bytes, kCacheLine, std::nullopt));
+  life->job().memory->free(all);
+  return {};
+}
+
 void Oracle::check_empty(MemberId member) {
   Life* const life = cluster_.life(member);
   if (life == nullptr) return;
@@ -351,11 +439,14 @@ void Oracle::check_empty(MemberId member) {
   if (kept_by_lost_name(member)) return;
   // Everything unreferenced can be freed: there is room for one object of all the arena.
   const std::uint64_t catalogue = life->card().catalogue.bytes();
-  const auto all = job.holdings->allocate(life->card().arena_bytes - catalogue, kCacheLine, std::nullopt);
-  if (!all) complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
-  if (all) job.memory->free(*all);
+  if (const Status all = evict_all(member); !all)
+    complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
   const Holdings::Counts counts = job.holdings->counts();
   check(counts.objects, "objects");
+  for (const auto& [number, object] : objects_)
+    if (counts.objects != 0 && object.owner == member && is_owners_life(object) &&
+        job.holdings->parts_of(object.id))
+      complain(fmt::format("object {} is left: {}", number, job.holdings->why(object.id)));
   check(counts.names, "names");
   // Who waited and has gone did not say so: he costs a place of a bounded number.
   if (troubled_.empty()) check(counts.waiters, "waiters");
@@ -364,6 +455,8 @@ void Oracle::check_empty(MemberId member) {
   for (const MemberId owner : job.references->owners())
     if (cluster_.life(owner) != nullptr)
       complain(fmt::format("rank {} still has references of rank {}'s", member.value, owner.value));
+  check(job.neighbours->pinned_locations(member).size(), "pins");
+  check_nothing_spilled(member, counts);
   const auto used = job.memory->allocator_stats(0).bytes_used - catalogue;
   check(used, "bytes in use");
 }

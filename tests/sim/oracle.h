@@ -27,7 +27,8 @@ class Oracle {
     std::uint64_t bytes = 0;
     State state = State::drafting;
     bool erase_tried = false;
-    TimePoint decided_from;  ///< when its seal was begun, or it was abandoned
+    TimePoint decided_from;            ///< when its seal was begun, or it was abandoned
+    std::vector<std::uint32_t> parts;  ///< objects that it declares
   };
   struct Naming {
     std::uint32_t object = 0;
@@ -62,11 +63,21 @@ class Oracle {
   void erasing_name(std::uint32_t name);
   void erased_name(std::uint32_t name) { --names_being_erased_[name]; }
 
+  /// `act` was done to the member's disks.
+  void disk_trouble(MemberId member, Act act);
   void trouble(MemberId member) { troubled_[member.value] = true; }
   void stopped(MemberId member);
   void resumed(MemberId member);
   void cut(MemberId one, MemberId other);
   void healed();
+
+  /// One after the other is pinned, or lands, and stays until all have: they may take all of the memory of
+  /// either, and more.
+  void many_begun(MemberId reader, MemberId owner) {
+    ++many_[reader.value].under_way;
+    ++many_[owner.value].under_way;
+  }
+  void many_ended(MemberId reader, MemberId owner);
 
   // --- what comes of it
 
@@ -79,6 +90,8 @@ class Oracle {
   void got_by_name(const Operation& operation, std::uint32_t name, bool waited, const Result<Pin>& pin);
   void looked_up(const Operation& operation, std::uint32_t name, bool waited, const Result<Handle>& handle);
   void waited(const Operation& operation, std::uint32_t object, const Result<Entry>& found);
+  void not_made(const Operation& operation, const Error& error);
+  void got_parts(const Operation& operation, std::uint32_t object, const Result<std::vector<Handle>>& parts);
   void sealed(const Operation& operation, std::uint32_t object, std::uint32_t name,
               const Result<Handle>& handle);
   void redeemed(const Operation& operation, const Token& token, const Result<Handle>& handle);
@@ -86,6 +99,9 @@ class Oracle {
 
   /// An object that `holder`, who lives, has a handle of, is there.
   void check_kept(MemberId holder, std::uint32_t object);
+  /// Has cached objects go, as an allocation of all the arena does; what they kept on disk goes a little
+  /// later.
+  Status evict_all(MemberId member);
   /// After everything was dropped and all names were erased: nothing is left of it.
   void check_empty(MemberId member);
 
@@ -97,6 +113,12 @@ class Oracle {
     TimePoint start;
     std::optional<TimePoint> end;
   };
+  /// Gets of many objects that need a member's memory.
+  struct Many {
+    std::uint32_t under_way = 0;
+    TimePoint last_end;
+  };
+  bool shared_memory_with_many(const Operation& operation, MemberId owner) const;
   TimePoint now() const { return cluster_.timeline().now(); }
   bool is_troubled(MemberId member) const { return troubled_.contains(member.value); }
   bool is_owners_life(const Object& object) { return cluster_.lives(object.owner) == object.owner_life; }
@@ -111,6 +133,9 @@ class Oracle {
   void complain(const Operation& operation, const Error& error);
   void complain(std::string what);
   void judge(const Operation& operation, const Object& object, const Error& error);
+  bool may_be(const Operation& operation, const Object& object, const Error& error) const;
+  bool may_be_from_disk(const Operation& operation, const Object& object, Code code) const;
+  void check_nothing_spilled(MemberId member, const Holdings::Counts& counts);
   const Naming* stable(std::uint32_t name, TimePoint before) const;
   bool named_troubled(const Operation& operation, std::uint32_t name) const;
   void judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error);
@@ -125,6 +150,9 @@ class Oracle {
   std::map<std::uint32_t, std::vector<Naming>> names_;
   std::map<std::uint32_t, std::uint32_t> names_being_erased_;  ///< by how many
   std::map<std::uint32_t, bool> troubled_;
+  std::map<std::uint32_t, bool> bad_disks_;   ///< members whose disks have lost something, or refused it
+  std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
+  std::map<std::uint32_t, Many> many_;        ///< by member
   std::vector<Silence> silences_;
   std::vector<std::string> violations_;
 };

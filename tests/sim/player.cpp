@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "holdfast/base/check.h"
@@ -20,6 +21,10 @@ using Operation = Oracle::Operation;
 constexpr Duration kSettle = 40s;
 constexpr Duration kTimeouts[] = {5ms, 100ms, 3s};
 
+std::uint64_t capacity_of(const Scenario& scenario) {
+  return scenario.disk_kib == 0 ? DiskOptions().capacity : std::uint64_t{scenario.disk_kib} * 1024;
+}
+
 ClusterOptions options_of(const Scenario& scenario) {
   ClusterOptions options;
   options.members = scenario.members;
@@ -29,6 +34,12 @@ ClusterOptions options_of(const Scenario& scenario) {
   options.life.lifetime.collect = scenario.eager ? Collect::eager : Collect::lazy;
   options.life.lifetime.eviction = scenario.s3_fifo ? Eviction::s3_fifo : Eviction::lru;
   options.life.lifetime.token_lifetime = std::chrono::milliseconds(scenario.token_ms);
+  options.disks = scenario.disks;
+  options.life.lifetime.spill.above_percent = scenario.spill_above;
+  options.disk.latency = options.disk.jitter = std::chrono::microseconds(scenario.disk_latency_us);
+  options.disk.write_bytes_per_second = options.disk.read_bytes_per_second =
+      std::uint64_t{scenario.disk_mb_per_s} * 1'000'000;
+  options.disk.capacity = capacity_of(scenario);
   NetworkOptions& network = options.network;
   network.one_sided_needs_target = scenario.needs_target;
   network.scatter_pieces = scenario.scatter;
@@ -152,11 +163,13 @@ class Player {
   void act_by_handle(const Step& step);
   void act_by_name(const Step& step);
   void make(const Step& step);
+  void made(const Step& step, std::unique_ptr<DraftState> draft);
   void seal(const Step& step);
   void get_many(MemberId member, const Entry& like);
   void pass(MemberId from, const Handle& handle, std::uint32_t object, MemberId to, std::uint64_t onward);
   void redeem(PassedToken token, Oracle::Token known, MemberId to, std::uint64_t onward);
   void fault(const Step& step);
+  void disk_fault(const Step& step);
   void let_go(MemberId member) { const Hands gone = std::exchange(hands_[member.value], {}); }
   void check_kept() {
     for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank)
@@ -170,6 +183,7 @@ class Player {
   Oracle oracle_;
   Random random_;
   std::vector<Hands> hands_;
+  std::set<std::uint32_t> making_;  ///< objects whose put waits for room, or has
   std::uint64_t next_pin_ = 0;
   std::uint64_t next_operation_ = 0;
   std::map<std::uint64_t, Operation> under_way_;
@@ -180,6 +194,7 @@ void Player::act(const Step& step) {
   switch (step.act) {
     case Act::put:
     case Act::draft:
+    case Act::put_parts:
       return make(step);
     case Act::seal:
     case Act::abandon:
@@ -198,6 +213,12 @@ void Player::act(const Step& step) {
     case Act::heal:
     case Act::break_link:
       return fault(step);
+    case Act::disk_slow:
+    case Act::disk_fail:
+    case Act::disk_full:
+    case Act::disk_damage:
+    case Act::disk_mend:
+      return disk_fault(step);
     default:
       return act_by_handle(step);
   }
@@ -205,22 +226,36 @@ void Player::act(const Step& step) {
 
 void Player::make(const Step& step) {
   const MemberId member{step.member};
-  if (!runs(member) || oracle_.find(step.object) != nullptr) return;
-  auto draft = app(member).draft(step.amount);
-  if (!draft) {
-    ++played_.ended[fmt::format("draft {}", to_string(draft.error().code))];
-    if (draft.error().code != Code::full) oracle_.trouble(member);
-    return;
+  if (!runs(member) || making_.contains(step.object)) return;
+  std::vector<Handle> parts;
+  if (step.act == Act::put_parts) {
+    const auto part = hands_[step.member].held.find(step.other);
+    if (part == hands_[step.member].held.end()) return;
+    parts.push_back(part->second);
   }
+  making_.insert(step.object);
+  const Duration time = timeout();
+  run(Act::draft, begin(member, Act::draft, step.object, 0, time),
+      app(member).draft(step.amount, std::move(parts), time),
+      [this, step](const Operation& ended, Result<std::unique_ptr<DraftState>>& draft) {
+        if (draft) return made(step, std::move(*draft));
+        oracle_.not_made(ended, draft.error());
+      });
+}
+
+void Player::made(const Step& step, std::unique_ptr<DraftState> draft) {
+  const MemberId member{step.member};
   const auto bytes = pattern(step.object, step.amount);
-  std::ranges::copy(bytes, (*draft)->block.address + (*draft)->layout.payload_offset());
-  oracle_.made(
+  std::ranges::copy(bytes, draft->block.address + draft->layout.payload_offset());
+  Oracle::Object& object = oracle_.made(
       step.object,
-      {member, cluster_->lives(member), (*draft)->id, step.amount, Oracle::State::drafting, false, {}});
+      {member, cluster_->lives(member), draft->id, step.amount, Oracle::State::drafting, false, {}, {}});
+  if (step.act == Act::put_parts) object.parts.push_back(step.other);
   auto& hands = hands_[step.member];
-  if (step.act == Act::draft) hands.held[step.object] = app(member).promise(**draft);
-  hands.drafts[step.object] = std::move(*draft);
-  if (step.act == Act::put) seal(step);
+  if (step.act == Act::draft) hands.held[step.object] = app(member).promise(*draft);
+  hands.drafts[step.object] = std::move(draft);
+  if (step.act == Act::draft) return;
+  seal(step.act == Act::put ? step : Step{step.at_us, step.member, Act::put, step.object, 0, step.amount});
 }
 
 void Player::seal(const Step& step) {
@@ -294,6 +329,18 @@ void Player::act_by_handle(const Step& step) {
                  [this, object, handle](const Operation& ended, const Result<Entry>& found) {
                    oracle_.waited(ended, object, found);
                  });
+    case Act::parts:
+      return run(step.act, operation, app(member).parts(entry, time),
+                 [this, object, handle](const Operation& ended, Result<std::vector<Handle>>& parts) {
+                   oracle_.got_parts(ended, object, parts);
+                   if (!parts) return;
+                   for (Handle& part : *parts)
+                     if (const auto number = oracle_.number_of(part.entry.id))
+                       hands_[ended.member.value].held[*number] = std::move(part);
+                 });
+    case Act::prefetch:
+      app(member).prefetch(entry);
+      return nudge(member);
     case Act::pass:
       return pass(member, handle, object, {step.other % cluster_->size()}, step.amount);
     case Act::drop:
@@ -321,8 +368,10 @@ void Player::get_many(MemberId member, const Entry& like) {
   const Duration time = timeout();
   Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
   operation.shares_deadline = true;
+  oracle_.many_begun(member, like.owner);
   spawn(app(member).get_many(std::move(entries), time),
-        [this, operation, objects, handles](const std::vector<Result<Pin>>& pins) {
+        [this, operation, objects, handles, owner = like.owner](const std::vector<Result<Pin>>& pins) {
+          oracle_.many_ended(operation.member, owner);
           for (std::size_t i = 0; i < pins.size(); ++i)
             if (end(operation, Act::get_many, code_of(pins[i])))
               oracle_.got(operation, objects[i], pins[i], {});
@@ -406,11 +455,11 @@ void Player::fault(const Step& step) {
     case Act::stop:
       if (!runs(member)) return;
       oracle_.stopped(member);
-      return network.stop(cluster_->process(member));
+      return cluster_->stop(member);
     case Act::resume:
       if (cluster_->life(member) == nullptr || !network.stopped(cluster_->process(member))) return;
       oracle_.resumed(member);
-      return network.resume(cluster_->process(member));
+      return cluster_->resume(member);
     case Act::slow:
       if (!runs(member)) return;
       oracle_.trouble(member);
@@ -430,12 +479,42 @@ void Player::fault(const Step& step) {
   }
 }
 
+void Player::disk_fault(const Step& step) {
+  const MemberId member{step.member};
+  if (step.act != Act::disk_mend) oracle_.disk_trouble(member, step.act);
+  for (const auto& disk : cluster_->disks(member)) {
+    switch (step.act) {
+      case Act::disk_slow:
+        disk->slow(static_cast<std::uint32_t>(step.amount));
+        break;
+      case Act::disk_fail:
+        disk->set_fault([this, step](const DiskOperation& operation) -> std::optional<Code> {
+          const unsigned kind = operation.action == DiskAction::read ? 1 : 2;
+          if ((step.other & kind) == 0 || !random_.one_in(step.amount)) return std::nullopt;
+          return Code::system;
+        });
+        break;
+      case Act::disk_full:
+        disk->set_capacity(0);
+        break;
+      case Act::disk_damage:
+        disk->damage();
+        break;
+      default:
+        disk->slow(1);
+        disk->set_fault(nullptr);
+        disk->set_capacity(capacity_of(scenario_));
+    }
+  }
+}
+
 /// Everything is mended and everybody lets go of everything: then nothing is left.
 void Player::settle() {
   fault({0, 0, Act::heal});
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     fault({0, rank, Act::resume});
     fault({0, rank, Act::slow, 0, 0, 1});
+    disk_fault({0, rank, Act::disk_mend});
   }
   timeline().run_for(kSettle);
   check_kept();
@@ -456,6 +535,8 @@ void Player::settle() {
     timeline().run_for(kSettle);
     if (cluster_->lives({rank}) == 1) break;  // strangers are not heard
   }
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) (void)oracle_.evict_all({rank});
+  timeline().run_for(1s);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) oracle_.check_empty({rank});
 }
 

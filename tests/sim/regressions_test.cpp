@@ -101,5 +101,231 @@ TEST(Regression, Seed1031255) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// It left and came back to the same place while it was read, again and again: its reader called it corrupt.
+/// And who had waited for room, in vain, kept the spiller awake.
+TEST(Regression, AnObjectThatComesBackToWhereItLayIsNotCorrupt) {
+  Scenario scenario;
+  scenario.seed = 1;
+  scenario.members = 4;
+  scenario.members_per_host = 1;
+  scenario.token_ms = 300;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_kib = 256;
+  scenario.disk_latency_us = 10;
+  scenario.disk_mb_per_s = 20;
+  scenario.steps = {
+      {116768, 0, Act::put, 117, 0, 21074}, {116768, 0, Act::pass, 117, 3, 0},
+      {121009, 0, Act::put, 118, 0, 19576}, {121398, 0, Act::put_parts, 119, 118, 72569},
+      {123079, 3, Act::get, 117, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// A cached object went for a put, and the part of its own that only it had kept was not seen to be free.
+TEST(Regression, WhatOnlyAnEvictedObjectKeptMakesRoomToo) {
+  Scenario scenario;
+  scenario.seed = 15;
+  scenario.members = 2;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_latency_us = 2000;
+  scenario.steps = {
+      {2676, 1, Act::put, 59, 0, 5738},
+      {2797, 1, Act::put_parts, 60, 59, 6122},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// An object larger than what may be kept left again before the one for whom it had come back was told, each
+/// time.
+TEST(Regression, WhatComesBackStaysUntilItIsRead) {
+  Scenario scenario;
+  scenario.seed = 280;
+  scenario.members = 8;
+  scenario.detection_ms = 500;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.spill_above = 5;
+  scenario.disk_latency_us = 2000;
+  scenario.steps = {
+      {396077, 7, Act::put, 46, 0, 17506}, {403238, 7, Act::put, 48, 0, 7492},
+      {404586, 7, Act::put, 50, 0, 4706},  {433198, 7, Act::get, 48, 0, 24150},
+      {3610584, 2, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// Who had no room to look had the name taken out before its object was erased: where the answer was lost,
+/// the object was kept by a name that was gone.
+TEST(Regression, ANameIsErasedAfterItsObjectInAFullArenaToo) {
+  Scenario scenario;
+  scenario.seed = 64;
+  scenario.members = 4;
+  scenario.members_per_host = 3;
+  scenario.jitter_us = 50;
+  scenario.detection_ms = 500;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 192;
+  scenario.disks = 1;
+  scenario.spill_above = 5;
+  scenario.disk_mb_per_s = 200;
+  scenario.steps = {
+      {1256, 0, Act::put, 1, 3, 2665},
+      {1867, 1, Act::drop, 1, 0, 0},
+      {5252, 0, Act::lookup, 1, 8, 1},
+      {15183, 2, Act::draft, 2, 0, 173},
+      {15183, 2, Act::pass, 2, 3, 2},
+      {15183, 2, Act::pass, 2, 2, 3},
+      {16003, 2, Act::pass, 2, 1, 0},
+      {16003, 3, Act::pass, 2, 0, 2},
+      {16003, 2, Act::pass, 2, 0, 2},
+      {36415, 1, Act::put, 25, 0, 4638},
+      {37497, 1, Act::put, 11, 0, 10906},
+      {38177, 0, Act::put, 32, 4, 9000},
+      {38274, 1, Act::put, 26, 0, 77571},
+      {38296, 1, Act::put, 27, 0, 79258},
+      {38296, 1, Act::pass, 27, 2, 0},
+      {41044, 2, Act::get, 26, 0, 0},
+      {41083, 1, Act::put, 28, 0, 3154},
+      {41083, 1, Act::pass, 28, 2, 0},
+      {45319, 1, Act::put, 16, 0, 16965},
+      {48705, 1, Act::put, 17, 0, 76928},
+      {50310, 2, Act::put, 36, 0, 19531},
+      {51230, 2, Act::prefetch, 27, 0, 22557},
+      {51589, 1, Act::put, 19, 0, 5245},
+      {52909, 1, Act::get, 27, 0, 23122},
+      {55384, 3, Act::put, 5, 0, 51257},
+      {93471, 1, Act::pin, 17, 0, 3640},
+      {94728, 2, Act::put_parts, 38, 36, 76913},
+      {94728, 2, Act::pass, 38, 2, 0},
+      {94857, 2, Act::stop, 0, 0, 0},
+      {99426, 3, Act::erase_name, 0, 7, 0},
+      {101363, 1, Act::erase_name, 0, 3, 0},
+      {117388, 0, Act::pass, 94, 1, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// It has all its objects pinned until the last has come, which has no room while they are: only the one who
+/// asks for so many at once can let go of some.
+TEST(Regression, AGetOfMoreThanFitsMayKeepOthersFromRoom) {
+  Scenario scenario;
+  scenario.seed = 371;
+  scenario.members = 4;
+  scenario.eager = true;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.spill_above = 30;
+  scenario.disk_latency_us = 10;
+  scenario.steps = {
+      {157489, 3, Act::put, 6, 0, 4112},
+      {157682, 3, Act::put_parts, 7, 6, 63592},
+      {157775, 3, Act::put, 8, 0, 14097},
+      {157775, 3, Act::pass, 8, 2, 0},
+      {158620, 3, Act::put_parts, 14, 8, 4114},
+      {158766, 3, Act::put, 15, 0, 21900},
+      {159034, 3, Act::put, 17, 0, 2825},
+      {159784, 3, Act::get_range, 6, 0, 16711145871724725132U},
+      {160040, 3, Act::get_many, 17, 0, 19591},
+      {160456, 2, Act::get_many, 17, 0, 6690},
+      {160986, 2, Act::get_range, 15, 0, 3293779481931382539},
+      {3191777, 0, Act::drop, 169, 0, 6769},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// A reader had another's header where it had landed it; its owner, who read that place by a stale reference,
+/// got it back to where his object had lain before it went to disk, and took it for good.
+TEST(Regression, LandedHeadersDoNotStay) {
+  Scenario scenario;
+  scenario.seed = 1018;
+  scenario.members = 7;
+  scenario.needs_target = true;
+  scenario.detection_ms = 500;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_kib = 1024;
+  scenario.steps = {
+      {507, 2, Act::put, 17, 0, 61459},    {507, 2, Act::pass, 17, 5, 0},
+      {1264, 5, Act::put, 55, 0, 54590},   {1360, 3, Act::put, 65, 0, 36175},
+      {12507, 5, Act::get_into, 17, 0, 0}, {12648, 3, Act::put, 26, 0, 69285},
+      {13417, 5, Act::put, 56, 0, 54590},  {13758, 3, Act::put, 93, 0, 54677},
+      {20611, 3, Act::pass, 26, 5, 0},     {21264, 5, Act::pass, 56, 3, 0},
+      {32611, 5, Act::get_into, 26, 0, 0}, {32789, 3, Act::erase, 26, 0, 0},
+      {33264, 3, Act::get_into, 56, 0, 0}, {33587, 3, Act::get_into, 93, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// A token ended, and with it an object and its part: that a handle had gone was told from inside the agent's
+/// own turn, and the simulated endpoint forgot that it had been woken.
+TEST(Regression, AWakeFromInsideATurnIsForTheNext) {
+  Scenario scenario;
+  scenario.seed = 4763;
+  scenario.eager = true;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 300;
+  scenario.arena_kib = 128;
+  scenario.disks = 1;
+  scenario.disk_kib = 256;
+  scenario.disk_latency_us = 10;
+  scenario.disk_mb_per_s = 200;
+  scenario.steps = {
+      {135948, 1, Act::put, 6, 0, 21086},         {135948, 1, Act::pass, 6, 1, 0},
+      {439050, 1, Act::put, 14, 0, 10617},        {439050, 1, Act::pass, 14, 1, 0},
+      {439050, 1, Act::put_parts, 16, 14, 31573}, {439050, 1, Act::pass, 16, 1, 0},
+      {639369, 0, Act::drop, 16, 0, 0},           {943997, 0, Act::put, 28, 0, 66001},
+      {951979, 0, Act::pass, 28, 1, 0},           {964038, 0, Act::erase, 28, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+/// Nothing kept it any more, and it waited for room that a part of its own had, on disks that were full.
+TEST(Regression, WhatNothingKeepsDoesNotComeBack) {
+  Scenario scenario;
+  scenario.seed = 8268;
+  scenario.members = 9;
+  scenario.eager = true;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 128;
+  scenario.disks = 2;
+  scenario.spill_above = 5;
+  scenario.disk_kib = 256;
+  scenario.disk_latency_us = 10;
+  scenario.steps = {
+      {289190, 8, Act::put, 10, 0, 2466},
+      {289190, 8, Act::pass, 10, 6, 0},
+      {289190, 8, Act::put, 11, 0, 3152},
+      {289190, 8, Act::put, 13, 0, 71378},
+      {289190, 8, Act::put_parts, 14, 11, 73384},
+      {289190, 8, Act::put, 17, 0, 62463},
+      {289190, 8, Act::put, 18, 0, 16161},
+      {289190, 8, Act::put, 20, 0, 65629},
+      {289190, 8, Act::put, 22, 0, 15004},
+      {289190, 8, Act::put, 23, 0, 19914},
+      {289190, 8, Act::put, 24, 0, 56239},
+      {808510, 8, Act::draft, 63, 0, 9000},
+      {810229, 8, Act::seal, 63, 3, 0},
+      {892028, 8, Act::put, 64, 0, 3431},
+      {892028, 8, Act::put, 65, 0, 7373},
+      {892028, 8, Act::put, 66, 0, 7638},
+      {892028, 8, Act::put, 67, 0, 20573},
+      {892028, 8, Act::put_parts, 68, 66, 6913},
+      {892028, 8, Act::put, 69, 0, 3659},
+      {892028, 8, Act::put_parts, 70, 69, 16328},
+      {892028, 8, Act::put, 71, 0, 10967},
+      {892682, 2, Act::get_many, 71, 0, 23449},
+      {977794, 7, Act::get, 70, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test

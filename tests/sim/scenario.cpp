@@ -8,11 +8,13 @@
 namespace holdfast::sim::test {
 namespace {
 
-constexpr std::array<std::string_view, 25> kActs = {
-    "put",     "draft",  "seal",   "abandon", "get",  "get_range", "get_into",   "get_many", "get_name",
-    "wait",    "lookup", "pin",    "pass",    "drop", "erase",     "erase_name", "crash",    "leave",
-    "restart", "stop",   "resume", "slow",    "cut",  "heal",      "break_link"};
-static_assert(kActs.size() == static_cast<std::size_t>(Act::break_link) + 1);
+constexpr std::array<std::string_view, 33> kActs = {
+    "put",       "draft",      "seal",      "abandon",     "get",       "get_range", "get_into",
+    "get_many",  "get_name",   "wait",      "lookup",      "pin",       "pass",      "drop",
+    "erase",     "erase_name", "crash",     "leave",       "restart",   "stop",      "resume",
+    "slow",      "cut",        "heal",      "break_link",  "put_parts", "parts",     "prefetch",
+    "disk_slow", "disk_fail",  "disk_full", "disk_damage", "disk_mend"};
+static_assert(kActs.size() == static_cast<std::size_t>(Act::disk_mend) + 1);
 
 }  // namespace
 
@@ -33,11 +35,17 @@ std::string as_test(const Scenario& s, std::string_view name) {
   fmt::format_to(out,
                  "  scenario.piece_bytes = {};\n  scenario.jitter_us = {};\n  scenario.detection_ms = {};\n",
                  s.piece_bytes, s.jitter_us, s.detection_ms);
-  fmt::format_to(out, "  scenario.token_ms = {};\n  scenario.arena_kib = {};\n  scenario.steps = {{\n",
-                 s.token_ms, s.arena_kib);
+  fmt::format_to(out, "  scenario.token_ms = {};\n  scenario.arena_kib = {};\n", s.token_ms, s.arena_kib);
+  if (s.disks != 0)
+    fmt::format_to(out,
+                   "  scenario.disks = {};\n  scenario.spill_above = {};\n  scenario.disk_kib = {};\n"
+                   "  scenario.disk_latency_us = {};\n  scenario.disk_mb_per_s = {};\n",
+                   s.disks, s.spill_above, s.disk_kib, s.disk_latency_us, s.disk_mb_per_s);
+  fmt::format_to(out, "  scenario.steps = {{\n");
   for (const Step& step : s.steps)
-    fmt::format_to(out, "      {{{}, {}, Act::{}, {}, {}, {}}},\n", step.at_us, step.member,
-                   to_string(step.act), step.object, step.other, step.amount);
+    fmt::format_to(out, "      {{{}, {}, Act::{}, {}, {}, {}{}}},\n", step.at_us, step.member,
+                   to_string(step.act), step.object, step.other, step.amount,
+                   step.amount >> 63 != 0 ? "U" : "");
   fmt::format_to(out, "  }};\n  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());\n}}\n");
   return text;
 }

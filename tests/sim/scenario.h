@@ -35,10 +35,18 @@ enum class Act : std::uint8_t {
   restart,
   stop,
   resume,
-  slow,        ///< by a factor of `amount`
-  cut,         ///< the paths between the hosts of `member` and `other`; one way if `amount` is not 0
-  heal,        ///< all paths
-  break_link,  ///< connections between `member` and `other`
+  slow,         ///< by a factor of `amount`
+  cut,          ///< the paths between the hosts of `member` and `other`; one way if `amount` is not 0
+  heal,         ///< all paths
+  break_link,   ///< connections between `member` and `other`
+  put_parts,    ///< as put, without a name; object `other` is declared to be part of it
+  parts,        ///< by handle: handles of what it declares
+  prefetch,     ///< by handle
+  disk_slow,    ///< the member's disks, by a factor of `amount`
+  disk_fail,    ///< reads (`other` 1), writes (2) or both (3) of them fail, one in `amount`
+  disk_full,    ///< nothing more fits
+  disk_damage,  ///< a byte of each file changes
+  disk_mend,    ///< they are as at the beginning, but for what is in the files
 };
 std::string_view to_string(Act act) noexcept;
 
@@ -65,6 +73,11 @@ struct Scenario {
   std::uint32_t detection_ms = 4000;
   std::uint32_t token_ms = 1000;
   std::uint32_t arena_kib = 256;
+  std::uint32_t disks = 0;  ///< of each member, to spill to
+  std::uint32_t spill_above = 80;
+  std::uint32_t disk_kib = 0;  ///< that fit; 0: any
+  std::uint32_t disk_latency_us = 80;
+  std::uint32_t disk_mb_per_s = 2000;
   std::vector<Step> steps;  ///< in the order of time
 };
 

@@ -159,6 +159,38 @@ TEST_F(SimDisk, ACrashLeavesWholeSectorsOfWhatWasUnderWay) {
   EXPECT_GT(std::count(lengths.begin(), lengths.end(), true), 10);
 }
 
+TEST_F(SimDisk, OfAStoppedProcessTellsWhenItRunsAgain) {
+  const auto bytes = filled(1000, 1);
+  Ended first, second;
+  disk_.write(file_, 0, bytes, first);
+  disk_.pause();
+  timeline_.run_for(1s);
+  EXPECT_EQ(first.calls, 0);
+  disk_.resume();
+  EXPECT_EQ(first.calls, 0) << "completed from inside the call";
+  timeline_.run_for(1s);
+  EXPECT_EQ(first.calls, 1);
+  EXPECT_TRUE(first.ok());
+  disk_.write(file_, 0, bytes, second);
+  disk_.pause();
+  timeline_.run_for(1s);
+  disk_.crash();
+  EXPECT_EQ(second.calls, 1);
+  EXPECT_EQ(second.code(), Code::timed_out);
+  disk_.resume();
+  timeline_.run_for(1s);
+  EXPECT_EQ(second.calls, 1);
+}
+
+TEST_F(SimDisk, DamageChangesOneByteOfAFile) {
+  const auto bytes = filled(1000, 1);
+  ASSERT_TRUE(write(file_, 0, bytes).has_value());
+  disk_.damage();
+  std::vector<std::byte> into(1000);
+  ASSERT_TRUE(read(file_, 0, into).has_value());
+  EXPECT_EQ(std::ranges::count(into, std::byte{1}), 999);
+}
+
 TEST_F(SimDisk, MoreThanMayBeUnderWayIsFull) {
   DiskOptions options = round_figures();
   options.max_waiting = 2;

@@ -87,6 +87,11 @@ class Disk {
   void set_capacity(std::uint64_t bytes) noexcept { options_.capacity = bytes; }
   /// Everything that starts from now on takes `factor` times as long; 1 is as before.
   void slow(std::uint32_t factor);
+  /// The process that uses it is stopped, or runs again: what ends meanwhile is told when it does.
+  void pause() noexcept { paused_ = true; }
+  void resume();
+  /// Alters a byte of each file, by seed, as an ageing disk does.
+  void damage();
   /// Loss of power, or of the process: what is under way ends at once with timed_out, from inside this call;
   /// of each write that had begun a prefix of sectors, drawn by seed, is in the file. Before the buffers go.
   void crash();
@@ -124,6 +129,8 @@ class Disk {
   DiskOptions options_;
   Random random_;
   std::uint32_t slow_ = 1;
+  bool paused_ = false;
+  std::vector<std::uint64_t> held_back_;  ///< ended while it was paused, by number
   TimePoint busy_until_;
   std::uint64_t used_ = 0;
   std::uint64_t next_number_ = 0;
