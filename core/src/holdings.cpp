@@ -87,8 +87,7 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
     slot = catalogue_.insert(Key::of(id), entry);
   if (!slot) return tl::unexpected(std::move(slot).error());
   Record& record = records_[*slot] = Record{};
-  record.extent = block.extent;
-  record.segment = block.segment;
+  record.lie_in(block.segment, block.extent);
   record.handles = 1;
   record.alignment_log = static_cast<std::uint8_t>(std::countr_zero(layout.alignment()));
   counts_.objects += 1;
@@ -165,7 +164,7 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
     if (record.place == Record::Place::returning) counts_.returning -= 1;
     return record;
   }
-  counts_.memory_bytes -= record.extent.bytes;
+  counts_.memory_bytes -= record.bytes;
   count_in(record, false);
   const Block block = block_of(entry, record);
   // Readers elsewhere, who hold no pin, find out from the header. The bytes under a pin stay as they are.
@@ -189,7 +188,7 @@ void Holdings::count_in(const Record& record, bool in) {
   std::uint64_t& state = record.place == Record::Place::leaving ? segment.spilling
                          : record.queue == Record::Queue::cache ? segment.cached
                                                                 : segment.kept;
-  change(state, record.extent.bytes);
+  change(state, record.bytes);
 }
 
 /// Adds what the ledgers of this host's processes pin.
@@ -202,12 +201,12 @@ void Holdings::count_pinned(Counts& counts) const {
     const auto id = id_in_header(memory_->arena().at(location));
     const auto slot = id ? catalogue_.slot_of(Key::of(*id)) : std::nullopt;
     if (!slot || catalogue_.read(*slot).location != location) continue;
-    counts.segments[records_[*slot].segment].pinned += records_[*slot].extent.bytes;
+    counts.segments[records_[*slot].segment].pinned += records_[*slot].bytes;
   }
 }
 
 Block Holdings::block_of(const Entry& entry, const Record& record) const {
-  return {memory_->arena().at(entry.location), entry.location, record.segment, record.extent};
+  return {memory_->arena().at(entry.location), entry.location, record.segment, record.extent()};
 }
 
 bool Holdings::free_unless_pinned(const Block& block) {

@@ -252,13 +252,14 @@ class Holdings {
   /// What the owner knows of a catalogue slot beside what readers see. Trivial: the table is zeroed memory
   /// that is touched only where it is used.
   struct alignas(kCacheLine) Record {
-    numa::Extent extent;
-    std::uint32_t segment;
-    std::uint32_t handles;  ///< of this process
+    std::uint64_t offset, bytes;  ///< of the block's extent in its segment
+    std::uint32_t block;          ///< its handle
+    std::uint32_t handles;        ///< of this process
     std::uint64_t name_high, name_low;
     std::uint64_t copy;     ///< on disk; 0: none
     TimePoint stays_until;  ///< who had it brought back has got it by then
-    std::uint32_t spills;
+    std::uint16_t segment;
+    std::uint16_t spills;  ///< at most 65535 are counted
     enum class Place : std::uint8_t {
       memory,
       leaving,    ///< in memory, and being written
@@ -268,6 +269,14 @@ class Holdings {
     enum class Queue : std::uint8_t { none, kept, cache } queue;  ///< in which of the sets below
     bool named;
     std::uint8_t alignment_log;
+
+    numa::Extent extent() const noexcept { return {offset, bytes, block}; }
+    void lie_in(std::size_t in_segment, const numa::Extent& extent) noexcept {
+      segment = static_cast<std::uint16_t>(in_segment);
+      offset = extent.offset;
+      bytes = extent.bytes;
+      block = extent.handle;
+    }
   };
   static_assert(sizeof(Record) == kCacheLine);
   struct FreeRecords {

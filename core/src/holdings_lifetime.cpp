@@ -125,8 +125,8 @@ void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) 
   if (in_memory) count_in(record, false);
   if (record.queue == Record::Queue::cache) cache_->erase(id.low);
   if (record.queue == Record::Queue::kept) kept_->erase(id.low);
-  if (queue == Record::Queue::cache) cache_->insert(id.low, record.extent.bytes);
-  if (queue == Record::Queue::kept) kept_->insert(id.low, record.extent.bytes);
+  if (queue == Record::Queue::cache) cache_->insert(id.low, record.bytes);
+  if (queue == Record::Queue::kept) kept_->insert(id.low, record.bytes);
   record.queue = queue;
   if (in_memory) count_in(record, true);
 }

@@ -67,10 +67,9 @@ std::vector<Holdings::Movable> Holdings::movable_in(std::size_t segment) const {
   const std::uint64_t slots = catalogue_.geometry().slots();
   for (std::uint64_t slot = 0; slot < slots; ++slot) {
     const Record& record = records_[slot];
-    if (record.extent.bytes == 0 || record.segment != segment || record.place != Record::Place::memory)
-      continue;
-    if (std::ranges::binary_search(pinned, first + record.extent.offset)) continue;
-    all.push_back({record.extent.offset, record.extent.bytes, slot, 1ULL << record.alignment_log, {}});
+    if (record.bytes == 0 || record.segment != segment || record.place != Record::Place::memory) continue;
+    if (std::ranges::binary_search(pinned, first + record.offset)) continue;
+    all.push_back({record.offset, record.bytes, slot, 1ULL << record.alignment_log, {}});
   }
   std::ranges::sort(all, {}, &Movable::offset);
   return all;
@@ -152,7 +151,7 @@ bool Holdings::join_holes(std::size_t segment, std::uint64_t needed, Lock& lock)
 bool Holdings::still_lies(const Movable& piece, std::size_t segment) const {
   const Record& record = records_[*piece.slot];
   return record.segment == segment && record.place == Record::Place::memory &&
-         record.extent.offset == piece.offset && record.extent.bytes == piece.bytes;
+         record.offset == piece.offset && record.bytes == piece.bytes;
 }
 
 /// An object's block changes places with the space right below it; false if it stays.
@@ -161,18 +160,18 @@ bool Holdings::move_down(std::uint64_t slot, numa::Extent& space) {
   Record& record = records_[slot];
   if (!hide(slot, entry)) return false;
   const auto exchanged =
-      memory_->allocator(record.segment).exchange(space, record.extent, entry.layout.alignment());
+      memory_->allocator(record.segment).exchange(space, record.extent(), entry.layout.alignment());
   if (!exchanged) {
     show(slot, entry);
     return false;
   }
-  const std::uint64_t down = record.extent.offset - exchanged->block.offset;
+  const std::uint64_t down = record.offset - exchanged->block.offset;
   std::byte* const from = memory_->arena().at(entry.location);
   std::byte* const to = from - down;
   const auto source = spilled_part(from, entry.layout);
   std::memmove(spilled_part(to, entry.layout).data(), source.data(), source.size());
   write_header(to, {entry.id, incarnation_, entry.layout}, new_generation());
-  record.extent = exchanged->block;
+  record.lie_in(record.segment, exchanged->block);
   space = exchanged->space;
   catalogue_.move(slot, entry.location - down);
   counts_.moved += 1;

@@ -104,8 +104,8 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
     record.place = Record::Place::leaving;
     count_in(record, true);
     counts_.spilling += 1;
-    counts_.spilling_bytes += record.extent.bytes;
-    return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), record.extent.bytes,
+    counts_.spilling_bytes += record.bytes;
+    return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), record.bytes,
                  *ledger_slot, clock_.now()};
   }
   return std::nullopt;
@@ -161,7 +161,7 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   }
   Record& record = records_[*slot];
   record.copy = copy;
-  record.spills += 1;
+  if (record.spills != UINT16_MAX) ++record.spills;
   if (kept(spill.id, record) && leave_memory(*slot, catalogue_.read(*slot))) {
     if (HOLDFAST_MUTATION(free_copy_on_disk)) dead_copies_.push_back(copy);
     return;
@@ -256,15 +256,14 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   }
   Record& record = records_[*slot];
   write_header(restore.block.address, {restore.id, incarnation_, restore.layout}, new_generation());
-  record.extent = restore.block.extent;
-  record.segment = restore.block.segment;
+  record.lie_in(restore.block.segment, restore.block.extent);
   record.place = Record::Place::memory;
   record.stays_until = clock_.now() + stay_of(restore.layout.block_bytes());
   counts_.returning -= 1;
   catalogue_.move(*slot, restore.block.location);
   counts_.on_disk -= 1;
   counts_.on_disk_bytes -= restore.layout.block_bytes();
-  counts_.memory_bytes += record.extent.bytes;
+  counts_.memory_bytes += record.bytes;
   count_in(record, true);
   counts_.restore_times.add(clock_.now() - restore.asked);
   counts_.restores += 1;
