@@ -52,10 +52,10 @@ TimePoint NetworkCore::compute(SimEndpoint& thread, Duration work) {
   return core = thread.computes_until = std::max(wanted, core) + time;
 }
 
-/// When the thread has moved bytes that come or go until `last`, now or later: it does while they do, and is
-/// through then if nothing hinders it.
+/// When the thread has moved bytes that come or go from `first` to `last`: it does while they do, and is
+/// through with the last one if it is fast enough and nothing hinders it.
 TimePoint NetworkCore::move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes,
-                                  TimePoint last) {
+                                  TimePoint first, TimePoint last) {
   const std::uint64_t rate = link.processor_bytes_per_second;
   if (rate == 0) return last;
   Process& process = this->process(thread.process());
@@ -63,7 +63,7 @@ TimePoint NetworkCore::move_bytes(SimEndpoint& thread, const LinkCost& link, std
       Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate)) * process.slow;
   const bool cores = options_.cores_per_host > 0;
   TimePoint& until = cores ? thread.computes_until : process.computes_until;
-  const TimePoint wanted = std::max(last - time, until);
+  const TimePoint wanted = std::max({first, last - time, until});
   until = wanted + time;
   if (!cores) return until;
   TimePoint& core = free_core(host(process.host), wanted);

@@ -94,7 +94,8 @@ class NetworkCore {
   const LinkCost& cost(HostId a, HostId b) const noexcept;
   Duration delay(HostId a, HostId b);
   TimePoint compute(SimEndpoint& thread, Duration work);
-  TimePoint move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes, TimePoint last);
+  TimePoint move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes, TimePoint first,
+                       TimePoint last);
   Duration byte_time(HostId sender, HostId receiver, std::uint64_t bytes) const;
   TimePoint inject(HostId sender, HostId receiver, TimePoint earliest, std::uint64_t bytes);
   TimePoint take_in(HostId sender, HostId receiver, std::uint64_t bytes);

@@ -37,13 +37,12 @@ void NetworkCore::begin_read(Flight& flight) {
   ++traffic.reads;
   traffic.read_bytes += flight.bytes;
   const HostId here = connection.to, there = connection.from;
-  const TimePoint ready = options_.one_sided_needs_target
-                              ? compute(owner, cost(here, there).overhead)
-                              : timeline_.now();
+  const TimePoint ready =
+      options_.one_sided_needs_target ? compute(owner, cost(here, there).overhead) : timeline_.now();
   flight.start = inject(here, there, ready, flight.bytes);
   flight.moved = flight.start;
   if (options_.one_sided_needs_target)
-    flight.moved = move_bytes(owner, cost(here, there), flight.bytes,
+    flight.moved = move_bytes(owner, cost(here, there), flight.bytes, flight.start,
                               flight.start + byte_time(here, there, flight.bytes));
   flight.pieces_done = 0;
   if (options_.scatter_pieces) {
@@ -85,8 +84,8 @@ void NetworkCore::copy_piece(Flight& flight) {
   const TimePoint left = flight.start + byte_time(connection.to, connection.from, sent);
   if (flight.pieces_done < pieces) return next(flight, Flight::Step::piece, left);
   flight.at_target = false;
-  next(flight, Flight::Step::answer,
-       std::max(left, flight.moved) + delay(connection.to, connection.from));
+  flight.moved = std::max(left, flight.moved);
+  next(flight, Flight::Step::answer, flight.moved + delay(connection.to, connection.from));
 }
 
 void NetworkCore::answer_arrived(Flight& flight) {
@@ -101,7 +100,8 @@ void NetworkCore::answered(Flight& flight) {
   const Connection& connection = *flight.connection;
   SimEndpoint& reader = *endpoint(connection.initiator);
   const LinkCost& link = cost(connection.from, connection.to);
-  if (!flight.refusal) move_bytes(reader, link, flight.bytes, timeline_.now());
+  const TimePoint now = timeline_.now();
+  if (!flight.refusal) move_bytes(reader, link, flight.bytes, now - (flight.moved - flight.start), now);
   next(flight, Flight::Step::read_done, compute(reader, link.overhead));
 }
 
