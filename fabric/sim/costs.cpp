@@ -57,7 +57,7 @@ TimePoint NetworkCore::compute(SimEndpoint& thread, Duration work) {
 TimePoint NetworkCore::move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes,
                                   TimePoint first, TimePoint last) {
   const std::uint64_t rate = link.processor_bytes_per_second;
-  if (rate == 0) return last;
+  if (rate == 0) return first;  // its NIC does, and knows how long that takes
   Process& process = this->process(thread.process());
   const Duration time =
       Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate)) * process.slow;

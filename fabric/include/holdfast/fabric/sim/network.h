@@ -45,11 +45,11 @@ struct LinkCost {
   Duration gap{0};                     ///< g, the least time between two on one NIC
   std::uint64_t bytes_per_second = 1;  ///< 1/G; at least 1
   Duration jitter{0};                  ///< each way takes up to this longer, uniformly, by seed
+  std::uint32_t straggler_one_in = 0;  ///< one of so many takes up to `straggle` longer; 0: none does
+  Duration straggle{0};
   /// Bytes of reads that a thread moves itself, at either end, while they are under way; 0: the NIC moves
   /// them. At the owner only where one_sided_needs_target.
   std::uint64_t processor_bytes_per_second = 0;
-  std::uint32_t straggler_one_in = 0;  ///< one of so many takes up to `straggle` longer; 0: none does
-  Duration straggle{0};
 };
 
 struct NetworkOptions {
