@@ -16,6 +16,7 @@
 #include "cli/simulate/costs.h"
 #include "cli/simulate/layout.h"
 #include "cli/simulate/report.h"
+#include "holdfast/base/log.h"
 #include "holdfast/base/units.h"
 
 namespace holdfast::cli {
@@ -185,6 +186,8 @@ void add_cost_options(CLI::App& command, SimulateOptions& options) {
 }  // namespace
 
 int run_simulate(const SimulateOptions& options) {
+  // What members would log is in the forecast, and would be logged by each of them.
+  set_log_level(LogLevel::error);
   auto planned = plan(options);
   if (!planned) return complain(planned.error());
   auto forecast = sim::forecast(planned->options);
