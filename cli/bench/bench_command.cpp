@@ -8,10 +8,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "cli/bench/programs.h"
 #include "cli/bench/results.h"
+#include "holdfast/fabric/ofi.h"
+#include "holdfast/options.h"
 
 namespace holdfast::cli {
 namespace {
@@ -44,9 +47,28 @@ Result<std::vector<BenchResult>> measure(const std::filesystem::path& program, c
   return parse_results(output);
 }
 
+/// What the results are of, for who computes with them (`holdfast simulate --costs`). Without what cannot be
+/// found out.
+nlohmann::json describe_machine() {
+  nlohmann::json machine = {{"cores", std::thread::hardware_concurrency()}};
+  const auto options = StoreOptions::from_environment();
+  if (!options) return machine;
+  const auto candidates = fabric::probe_ofi({options->provider, options->interface});
+  if (!candidates || candidates->empty() || !candidates->front().usable) return machine;
+  machine["provider"] = candidates->front().info.provider;
+  machine["rdma"] = candidates->front().info.rdma;
+  return machine;
+}
+
+std::string json_of(const std::vector<BenchResult>& results) {
+  nlohmann::json json = to_json(results);
+  json["machine"] = describe_machine();
+  return json.dump(2);
+}
+
 Status write_json(const std::string& file, const std::vector<BenchResult>& results) {
   std::ofstream out(file);
-  out << to_json(results).dump(2) << '\n';
+  out << json_of(results) << '\n';
   out.close();
   if (!out) return fail(Code::system, kOperation, "cannot write " + file);
   return {};
@@ -88,7 +110,7 @@ int run_bench(const BenchOptions& options) {
   for (const BenchResult& result : results)
     if (!result.error.empty()) exit_code = 1;
   if (options.json == "-") {
-    std::printf("%s\n", to_json(results).dump(2).c_str());
+    std::printf("%s\n", json_of(results).c_str());
     return exit_code;
   }
   std::fputs(to_table(results).c_str(), stdout);

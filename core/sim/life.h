@@ -55,6 +55,8 @@ class Life {
   /// After join().
   Application& application() noexcept { return *application_; }
   Job& job() noexcept { return job_; }
+  /// What the application waits with: its thread, to the network.
+  fabric::Endpoint& application_endpoint() noexcept { return channel_->endpoint(); }
   /// To be called after operations have been started from outside: their timers are noticed.
   void nudge() { channel_->wake(); }
   /// After the process was stopped, and runs again.

@@ -31,10 +31,43 @@ Duration NetworkCore::delay(HostId a, HostId b) {
   return out;
 }
 
-/// When the process's processor is through with `overhead` of work that comes now.
-TimePoint NetworkCore::compute(Process& process, Duration overhead) {
-  process.computes_until = std::max(timeline_.now(), process.computes_until) + overhead * process.slow;
-  return process.computes_until;
+/// The one that is free last of those that are free by then, so that no gap is wasted; else the first.
+TimePoint& NetworkCore::free_core(Host& host, TimePoint wanted) {
+  TimePoint* best = &host.cores_until.front();
+  for (TimePoint& core : host.cores_until) {
+    const bool better = *best <= wanted ? core <= wanted && core > *best : core < *best;
+    if (better) best = &core;
+  }
+  return *best;
+}
+
+/// When the thread is through with `work` that comes now.
+TimePoint NetworkCore::compute(SimEndpoint& thread, Duration work) {
+  Process& process = this->process(thread.process());
+  const Duration time = work * process.slow;
+  if (options_.cores_per_host == 0)
+    return process.computes_until = std::max(timeline_.now(), process.computes_until) + time;
+  const TimePoint wanted = std::max(timeline_.now(), thread.computes_until);
+  TimePoint& core = free_core(host(process.host), wanted);
+  return core = thread.computes_until = std::max(wanted, core) + time;
+}
+
+/// When the thread has moved bytes that come or go from `first` to `last`: it does while they do, and is
+/// through with the last one if it is fast enough and nothing hinders it.
+TimePoint NetworkCore::move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes,
+                                  TimePoint first, TimePoint last) {
+  const std::uint64_t rate = link.processor_bytes_per_second;
+  if (rate == 0) return first;  // its NIC does, and knows how long that takes
+  Process& process = this->process(thread.process());
+  const Duration time =
+      Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate)) * process.slow;
+  const bool cores = options_.cores_per_host > 0;
+  TimePoint& until = cores ? thread.computes_until : process.computes_until;
+  const TimePoint wanted = std::max({first, last - time, until});
+  until = wanted + time;
+  if (!cores) return until;
+  TimePoint& core = free_core(host(process.host), wanted);
+  return core = until = std::max(wanted, core) + time;
 }
 
 /// How long the sender's NIC takes for so many bytes in one go; rounded up.
@@ -52,7 +85,23 @@ TimePoint NetworkCore::inject(HostId sender, HostId receiver, TimePoint earliest
   const TimePoint start = std::max(earliest, until);
   const Duration gap = cost(sender, receiver).gap * from.slow;
   until = start + std::max(gap, byte_time(sender, receiver, bytes));
-  return start;
+  if (sender == receiver) return start;
+  from.nic.bytes_out += bytes;
+  hosts_[receiver.value].nic.bytes_in += bytes;
+  return cross_racks(sender, receiver, start, bytes);
+}
+
+/// When the bytes leave their rack, and the switches beyond have room for them: what waits there does not
+/// keep the sender's NIC.
+TimePoint NetworkCore::cross_racks(HostId sender, HostId receiver, TimePoint start, std::uint64_t bytes) {
+  const std::uint64_t rate = options_.rack_bytes_per_second;
+  if (rate == 0 || link_class(sender, receiver) != LinkClass::across_racks) return start;
+  Uplink& out = uplinks_[hosts_[sender.value].rack];
+  Uplink& in = uplinks_[hosts_[receiver.value].rack];
+  const TimePoint through = std::max({start, out.sends_until, in.takes_in_until});
+  const auto time = Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate));
+  out.sends_until = in.takes_in_until = through + time;
+  return through;
 }
 
 /// When the receiver's NIC has all of what arrives with its last byte now: later, if others' bytes come at

@@ -94,7 +94,8 @@ struct Flight {
   std::uint64_t pieces_done = 0;
   std::uint64_t first_piece = 0;
   bool backwards = false;
-  TimePoint start;              ///< when the first piece left
+  TimePoint start;  ///< when the first piece left
+  TimePoint moved;  ///< when all of it has left; before that, when the owner's thread has moved it
   std::optional<Code> refusal;  ///< what the target's NIC said of key and range
 };
 

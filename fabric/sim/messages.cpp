@@ -17,7 +17,7 @@ void NetworkCore::post_message(const std::shared_ptr<Connection>& connection, Tr
   flight.message = std::move(transfer.message);
   flight.number = connection->messages_out++;
   const HostId from = connection->from, to = connection->to;
-  const TimePoint ready = compute(process(transfer.endpoint->process()), cost(from, to).overhead);
+  const TimePoint ready = compute(*transfer.endpoint, cost(from, to).overhead);
   const TimePoint start = inject(from, to, ready, wire_bytes(flight));
   Traffic& traffic = stats_.by_class[static_cast<std::size_t>(link_class(from, to))];
   ++traffic.messages;
@@ -70,7 +70,7 @@ void NetworkCore::admit(Flight& flight) {
   SimEndpoint& target = *endpoint(connection.target);
   target.take_slot();
   const Duration overhead = cost(connection.from, connection.to).overhead;
-  next(flight, Flight::Step::landing, compute(process(target.process()), overhead));
+  next(flight, Flight::Step::landing, compute(target, overhead));
 }
 
 void NetworkCore::let_in_stalled(SimEndpoint& target) {

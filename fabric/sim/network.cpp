@@ -38,6 +38,8 @@ NetworkCore::~NetworkCore() {
 
 HostId NetworkCore::add_host(std::uint32_t rack) {
   hosts_.push_back({.rack = rack});
+  hosts_.back().cores_until.resize(options_.cores_per_host);
+  if (rack >= uplinks_.size()) uplinks_.resize(rack + 1);
   return HostId{static_cast<std::uint32_t>(hosts_.size() - 1)};
 }
 
@@ -121,6 +123,15 @@ void Network::set_on_ready(fabric::Endpoint& endpoint, std::function<void()> on_
   auto* simulated = dynamic_cast<SimEndpoint*>(&endpoint);
   HOLDFAST_CHECK(simulated != nullptr, "only endpoints of a simulated network tell when they are ready");
   simulated->set_on_ready(std::move(on_ready));
+}
+
+LinkClass Network::link_class(HostId a, HostId b) const { return core_->link_class(a, b); }
+NicStats Network::nic(HostId host) const { return core_->host(host).nic; }
+
+TimePoint Network::work(fabric::Endpoint& endpoint, Duration time) {
+  auto* simulated = dynamic_cast<SimEndpoint*>(&endpoint);
+  HOLDFAST_CHECK(simulated != nullptr, "only threads of a simulated network work on its time");
+  return core_->compute(*simulated, time);
 }
 
 void Network::stop(ProcessId process) { core_->set_stopped(process, true); }

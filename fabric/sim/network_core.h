@@ -26,6 +26,13 @@ struct Host {
   bool up = true;
   std::uint32_t slow = 1;
   TimePoint sends_until, takes_in_until, loops_until;  ///< busy until; loops: within the host
+  std::vector<TimePoint> cores_until;                  ///< where they are counted
+  NicStats nic;
+};
+
+/// A rack's link to the others.
+struct Uplink {
+  TimePoint sends_until, takes_in_until;
 };
 
 class SimFabric;
@@ -86,10 +93,14 @@ class NetworkCore {
   LinkClass link_class(HostId a, HostId b) const noexcept;
   const LinkCost& cost(HostId a, HostId b) const noexcept;
   Duration delay(HostId a, HostId b);
-  TimePoint compute(Process& process, Duration overhead);
+  TimePoint compute(SimEndpoint& thread, Duration work);
+  TimePoint move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes, TimePoint first,
+                       TimePoint last);
   Duration byte_time(HostId sender, HostId receiver, std::uint64_t bytes) const;
   TimePoint inject(HostId sender, HostId receiver, TimePoint earliest, std::uint64_t bytes);
   TimePoint take_in(HostId sender, HostId receiver, std::uint64_t bytes);
+  TimePoint cross_racks(HostId sender, HostId receiver, TimePoint start, std::uint64_t bytes);
+  TimePoint& free_core(Host& host, TimePoint wanted);
 
   // packets.cpp
   bool path_open(HostId from, HostId to) const;
@@ -163,6 +174,7 @@ class NetworkCore {
   Random jitter_, keys_, scatter_;
   NetworkStats stats_;
   std::vector<Host> hosts_;
+  std::vector<Uplink> uplinks_;  ///< by rack
   std::vector<std::unique_ptr<Process>> processes_;
   std::vector<SimEndpoint*> endpoints_{nullptr};       ///< by serial; null: gone
   std::unordered_map<std::uint64_t, Serial> listens_;  ///< by address; looked up only

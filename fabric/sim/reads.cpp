@@ -17,7 +17,7 @@ void NetworkCore::post_read(const std::shared_ptr<Connection>& connection, Trans
   flight.offset = transfer.posted_bytes;
   flight.bytes = bytes;
   const HostId from = connection->from, to = connection->to;
-  const TimePoint ready = compute(process(transfer.endpoint->process()), cost(from, to).overhead);
+  const TimePoint ready = compute(*transfer.endpoint, cost(from, to).overhead);
   const TimePoint start = inject(from, to, ready, 0);
   next(flight, Flight::Step::read, start + delay(from, to));
 }
@@ -37,10 +37,13 @@ void NetworkCore::begin_read(Flight& flight) {
   ++traffic.reads;
   traffic.read_bytes += flight.bytes;
   const HostId here = connection.to, there = connection.from;
-  const TimePoint ready = options_.one_sided_needs_target
-                              ? compute(process(owner.process()), cost(here, there).overhead)
-                              : timeline_.now();
+  const TimePoint ready =
+      options_.one_sided_needs_target ? compute(owner, cost(here, there).overhead) : timeline_.now();
   flight.start = inject(here, there, ready, flight.bytes);
+  flight.moved = flight.start;
+  if (options_.one_sided_needs_target)
+    flight.moved = move_bytes(owner, cost(here, there), flight.bytes, flight.start,
+                              flight.start + byte_time(here, there, flight.bytes));
   flight.pieces_done = 0;
   if (options_.scatter_pieces) {
     const std::uint64_t pieces = (flight.bytes + options_.piece_bytes - 1) / options_.piece_bytes;
@@ -81,7 +84,8 @@ void NetworkCore::copy_piece(Flight& flight) {
   const TimePoint left = flight.start + byte_time(connection.to, connection.from, sent);
   if (flight.pieces_done < pieces) return next(flight, Flight::Step::piece, left);
   flight.at_target = false;
-  next(flight, Flight::Step::answer, left + delay(connection.to, connection.from));
+  flight.moved = std::max(left, flight.moved);
+  next(flight, Flight::Step::answer, flight.moved + delay(connection.to, connection.from));
 }
 
 void NetworkCore::answer_arrived(Flight& flight) {
@@ -94,8 +98,11 @@ void NetworkCore::answer_arrived(Flight& flight) {
 
 void NetworkCore::answered(Flight& flight) {
   const Connection& connection = *flight.connection;
-  Process& reader = process(endpoint(connection.initiator)->process());
-  next(flight, Flight::Step::read_done, compute(reader, cost(connection.from, connection.to).overhead));
+  SimEndpoint& reader = *endpoint(connection.initiator);
+  const LinkCost& link = cost(connection.from, connection.to);
+  const TimePoint now = timeline_.now();
+  if (!flight.refusal) move_bytes(reader, link, flight.bytes, now - (flight.moved - flight.start), now);
+  next(flight, Flight::Step::read_done, compute(reader, link.overhead));
 }
 
 void NetworkCore::read_done(Flight& flight) {

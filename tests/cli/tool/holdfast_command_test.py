@@ -130,5 +130,76 @@ class Doctor(unittest.TestCase):
                 self.assertEqual(found["store"], "opens")
 
 
+class Simulate(unittest.TestCase):
+    SMALL = ("simulate", "--workload", "shuffle", "--topology", "hosts=4,per-host=2,racks=2", "--objects", "3",
+             "--object-size", "8KiB")
+
+    def test_says_the_same_twice(self):
+        for arguments in (self.SMALL, (*self.SMALL, "--json", "-"), ("simulate", "--workload", "outofcore", "--members",
+                          "3", "--objects", "80", "--object-size", "64KiB", "--arena", "3MiB", "--gets", "30")):
+            with self.subTest(arguments=arguments):
+                one, other = holdfast(*arguments), holdfast(*arguments)
+                self.assertEqual(one.returncode, 0, one.stderr)
+                self.assertEqual(one.stdout, other.stdout)
+
+    def test_tells_what_arithmetic_says(self):
+        forecast = json.loads(holdfast(*self.SMALL, "--json", "-").stdout)
+        objects = 8 * 7 * 3
+        self.assertEqual((forecast["puts"], forecast["gets"]), (objects, objects))
+        paths = {name: path["payload_bytes"] for name, path in forecast["paths"].items()}
+        self.assertEqual(paths["host_memory"], 8 * 1 * 3 * 8192)
+        self.assertEqual(paths["same_rack"], 8 * 2 * 3 * 8192)
+        self.assertEqual(paths["across_racks"], 8 * 4 * 3 * 8192)
+        self.assertEqual(paths["host_links"], 8 * 6 * 3 * 8192)
+        self.assertEqual(forecast["time_ns"], forecast["put_ns"] + forecast["get_ns"])
+
+    def test_writes_the_json_beside_the_table(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "forecast.json"
+            done = holdfast(*self.SMALL, "--json", str(path))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("expected time", done.stdout)
+            self.assertIn("default", done.stdout)
+            self.assertEqual(json.loads(path.read_text(encoding="utf-8"))["workload"]["pattern"], "shuffle")
+            done = holdfast(*self.SMALL, "--json", str(path / "no"))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("cannot write", done.stderr)
+
+    def test_takes_costs_from_what_bench_wrote(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as costs:
+            json.dump({"machine": {"rdma": False}, "results": [
+                {"what": "put/1048576/checksum", "unit": "B/s", "measured": 1e6}]}, costs)
+            costs.flush()
+            forecast = json.loads(holdfast(*self.SMALL, "--costs", costs.name, "--json", "-").stdout)
+            self.assertEqual(forecast["topology"]["fabric"], "tcp")
+            self.assertIn("put/1048576/checksum", {cost["from"] for cost in forecast["costs"]})
+            self.assertGreater(forecast["put_ns"], 1e9, "puts of a second each")
+
+    def test_refuses_what_cannot_be_simulated(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as broken:
+            broken.write("no JSON")
+            broken.flush()
+            for arguments, word, code in (
+                    (("--workload", "shuffle", "--members", "0"), "0 members", 2),
+                    (("--workload", "random", "--members", "1000000"), "16384", 2),
+                    (("--workload", "random"), "--members", 2),
+                    (("--workload", "dance", "--members", "4"), "dance", 2),
+                    (("--workload", "shuffle", "--members", "9", "--topology", "4x2"), "9 members do not fit", 2),
+                    (("--workload", "shuffle", "--members", "4", "--topology", "square"), "square", 2),
+                    (("--workload", "shuffle", "--members", "4", "--objects", "0"), "0 objects", 2),
+                    (("--workload", "shuffle", "--members", "4", "--object-size", "big"), "big", 2),
+                    (("--workload", "shuffle", "--members", "4", "--object-size", "1TiB"), "bytes", 2),
+                    (("--workload", "shuffle", "--members", "64", "--object-size", "32GiB"), "of memory", 1),
+                    (("--workload", "outofcore", "--members", "4", "--arena", "1GiB"), "fit into an arena", 2),
+                    (("--workload", "shuffle", "--members", "4", "--costs", "/no/such.json"), "/no/such.json", 1),
+                    (("--workload", "shuffle", "--members", "4", "--costs", broken.name), "holdfast bench --json", 2),
+                    (("--members", "4"), "--workload", 2)):
+                with self.subTest(arguments=arguments):
+                    done = holdfast("simulate", *arguments)
+                    self.assertEqual(done.returncode, code, done.stderr)
+                    self.assertIn(word, done.stderr)
+                    self.assertEqual(done.stdout, "")
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])

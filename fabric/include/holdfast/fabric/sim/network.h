@@ -47,6 +47,9 @@ struct LinkCost {
   Duration jitter{0};                  ///< each way takes up to this longer, uniformly, by seed
   std::uint32_t straggler_one_in = 0;  ///< one of so many takes up to `straggle` longer; 0: none does
   Duration straggle{0};
+  /// Bytes of reads that a thread moves itself, at either end, while they are under way; 0: the NIC moves
+  /// them. At the owner only where one_sided_needs_target.
+  std::uint64_t processor_bytes_per_second = 0;
 };
 
 struct NetworkOptions {
@@ -56,6 +59,12 @@ struct NetworkOptions {
   LinkCost same_host{ns(300), ns(200), ns(50), 12'000'000'000};
   LinkCost same_rack{ns(1000), ns(300), ns(100), 24'000'000'000};
   LinkCost across_racks{ns(1800), ns(300), ns(100), 24'000'000'000};
+
+  /// Cores of each host. Its threads, one an endpoint, share them, in the order of their work. 0: a core a
+  /// process, whatever its endpoints.
+  std::uint32_t cores_per_host = 0;
+  /// Between a rack and the others, in each direction; 0: as much as its hosts send.
+  std::uint64_t rack_bytes_per_second = 0;
 
   /// True: as over TCP, the owner's process must drive its endpoint for its memory to be read and for
   /// connections to it (info().rdma is false). False: as with RDMA, its NIC does.
@@ -87,6 +96,12 @@ struct Traffic {
   std::uint64_t message_bytes = 0;
   std::uint64_t reads = 0;  ///< one-sided operations, after splitting
   std::uint64_t read_bytes = 0;
+};
+
+/// What crossed a host's NIC.
+struct NicStats {
+  std::uint64_t bytes_out = 0;
+  std::uint64_t bytes_in = 0;
 };
 
 struct NetworkStats {
@@ -125,6 +140,12 @@ class Network {
   /// What the process opens its endpoints on; lives as long as the network.
   fabric::Fabric& fabric(ProcessId process);
   HostId host_of(ProcessId process) const;
+  LinkClass link_class(HostId a, HostId b) const;
+  NicStats nic(HostId host) const;
+
+  /// The thread that drives `endpoint` (one of this network's) computes for so long, as soon as it and a core
+  /// are free: when it is through. What it is sent meanwhile waits for it, what it has under way goes on.
+  TimePoint work(fabric::Endpoint& endpoint, Duration time);
 
   /// Called, as an event of its own, when `endpoint` (one of this network's) has something to do: poll it or
   /// wait on it there. Not called again for the same work, so a callback that leaves it is not called until
