@@ -29,7 +29,7 @@ void SimEndpoint::become_ready() {
   // Stopped since: resume() arms again. Nothing left: somebody has polled in between.
   if (!runs() || !(has_work() || woken_ || alarm_due_)) return;
   alarm_due_ = false;
-  woken_ = false;  // one that comes from inside the call is for the next
+  woken_ = false;                              // one that comes from inside the call is for the next
   if (const auto call = on_ready_) (*call)();  // may destroy this endpoint
 }
 

@@ -197,9 +197,25 @@ class Generator {
       add({holder, Act::drop, what});
       if (random_.one_in(4)) add({holder, Act::get, what});
     }
-    // In the end only the holder keeps it, by a hold that may have met the drop before.
-    add({owner, Act::pass, what, holder});
-    now_ += 1'000;
+    now_ = now;
+    drop_and_hold(owner, holder);
+  }
+
+  /// Some drop an object and get it again at once; in the end they alone keep it, by holds that may have met
+  /// the drops before.
+  void drop_and_hold(std::uint32_t owner, std::uint32_t first) {
+    const std::uint32_t what = ++objects_, holders = std::min(out_.members, 4U);
+    const std::uint64_t now = now_;
+    const auto each = [&](const auto& act) {
+      for (std::uint32_t i = 0; i < holders; ++i)
+        if (const std::uint32_t holder = (first + i) % out_.members; holder != owner) act(holder);
+    };
+    add({owner, Act::put, what, 0, 100});
+    for (int i = 0; i < 2; ++i) each([&](std::uint32_t holder) { add({owner, Act::pass, what, holder}); });
+    now_ += 30'000;
+    each([&](std::uint32_t holder) { add({holder, Act::drop, what}); });
+    each([&](std::uint32_t holder) { add({owner, Act::pass, what, holder}); });
+    now_ += 30'000;
     add({owner, Act::drop, what});
     now_ = now;
   }
