@@ -1,5 +1,5 @@
-// Network devices that a test bed wants processes or endpoints to be spread over, so that what they send to each
-// other crosses the wire: TESTBED_DEVICES, addresses separated by commas.
+// Network devices that a test bed wants processes or endpoints to be spread over, so that what they send to
+// each other crosses the wire: TESTBED_DEVICES, addresses separated by commas.
 #pragma once
 
 #include <cstdlib>

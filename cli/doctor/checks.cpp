@@ -225,12 +225,10 @@ Finding check_clock(const Machine& machine) {
 Finding check_store(const Machine& machine, Health others) {
   constexpr const char* kName = "store";
   if (machine.opened) return {kName, Health::ok, "opens", ""};
-  std::string fix = "mend the problems above";
-  if (others != Health::problem)
-    fix = machine.variables.empty()
-              ? "the message is all that is known"
-              : fmt::format("change or unset one of {}    # holdfast --help tells what each takes",
-                            fmt::join(machine.variables, " "));
+  std::string fix = "mend the problems above; where there is none, the message is all that is known";
+  if (others != Health::problem && !machine.variables.empty())
+    fix = fmt::format("change or unset one of {}    # holdfast --help tells what each takes",
+                      fmt::join(machine.variables, " "));
   return {kName, Health::problem, "does not open: " + machine.opened.error().message(), std::move(fix)};
 }
 

@@ -121,17 +121,19 @@ void bind_segment(SegmentMemory& segment, const SegmentRequest& request, const S
   // distant page instead, which the report shows.
   const bool reserved = is_reserved_kind(segment.pages);
   // And where the node has too little left for its segment, the kernel would end the process that touches the
-  // last of it. Otherwise a strict binding is better: the kernel then drops file pages before it goes elsewhere.
+  // last of it. Otherwise a strict binding is better: the kernel then drops file pages before it goes
+  // elsewhere.
   const auto left = system.node_available(request.node);
   const bool short_of_memory = !reserved && request.other_nodes && left && *left < mapping.bytes();
   const Binding binding = reserved || short_of_memory ? Binding::preferred : Binding::strict;
   const int error = bind_memory({mapping.base(), mapping.bytes()}, request.node, binding);
   segment.bound = error == 0 && !short_of_memory;
   if (short_of_memory)
-    add_note(segment.note,
-             fmt::format("node {} has {} left for {}, what does not fit lies on the nodes nearest to it; end what "
-                         "takes its memory, or open the store with a smaller arena (HOLDFAST_ARENA)",
-                         request.node.value, format_bytes(*left), format_bytes(mapping.bytes())));
+    add_note(
+        segment.note,
+        fmt::format("node {} has {} left for {}, what does not fit lies on the nodes nearest to it; end what "
+                    "takes its memory, or open the store with a smaller arena (HOLDFAST_ARENA)",
+                    request.node.value, format_bytes(*left), format_bytes(mapping.bytes())));
   if (error == 0) return;
   std::string_view fix;
   if (error == EPERM) fix = "; in a container, allow mbind (docker: --cap-add=SYS_NICE)";

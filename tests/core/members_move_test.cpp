@@ -7,7 +7,8 @@
 namespace holdfast::test {
 namespace {
 
-constexpr std::uint64_t kObjects = 100, kRounds = 15, kLarge = 8_MiB;
+constexpr std::uint64_t kObjects = 100, kLarge = 8_MiB;
+constexpr std::uint64_t kEnough = 100, kMostRounds = 300;
 
 Name name_of(std::uint64_t object) { return Name("object/" + std::to_string(object)); }
 
@@ -51,7 +52,7 @@ const Scenario kMoved("moved_while_read", [](Line&) {
   ASSERT_TRUE(good(store.barrier(kLong)));
   std::atomic<bool> over = false;
   std::thread reader([&] { read_at_random(store, 100, [&] { return over.load(); }); });
-  for (std::uint64_t round = 0; round < kRounds; ++round) {
+  for (std::uint64_t round = 0; round < kMostRounds && store.stats().moved < kEnough; ++round) {
     {
       const auto large = store.put(pattern(kLarge, round));
       EXPECT_TRUE(good(large));
@@ -59,7 +60,7 @@ const Scenario kMoved("moved_while_read", [](Line&) {
         EXPECT_TRUE(is_pattern(store.get(*large, kLong).value().bytes(), round));
       }
     }
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 40; ++i) {
       const std::uint64_t object = dice.below(kObjects);
       EXPECT_TRUE(good(store.erase(name_of(object), kLong)));
       refs[object] = put_one(store, object, dice);
@@ -67,7 +68,7 @@ const Scenario kMoved("moved_while_read", [](Line&) {
   }
   over = true;
   reader.join();
-  EXPECT_GT(store.stats().moved, 0U) << "else this shows nothing";
+  EXPECT_GE(store.stats().moved, kEnough) << "else this shows nothing";
   ASSERT_TRUE(good(store.put(Name("over"), pattern(1, 1))));
   ASSERT_TRUE(good(store.barrier(kLong)));
 });

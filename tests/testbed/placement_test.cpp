@@ -168,7 +168,8 @@ class Glutton {
 };
 
 TEST_F(PlacementTest, WhatDoesNotFitOntoANodeLiesOnOthersAndNobodyIsKilled) {
-  if (getenv("IN_TESTBED_VM") == nullptr) GTEST_SKIP() << "only a throw-away machine's memory may be eaten up";
+  if (getenv("IN_TESTBED_VM") == nullptr)
+    GTEST_SKIP() << "only a throw-away machine's memory may be eaten up";
   constexpr std::uint64_t kSegment = 128_MiB, kLeft = 64_MiB;
   const std::uint32_t poor = nodes_with_memory().back();
   const Glutton glutton(poor, kLeft);

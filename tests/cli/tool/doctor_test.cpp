@@ -104,6 +104,8 @@ TEST(doctor, finds_last_that_a_store_does_not_open_and_names_what_is_set) {
   expect(machine, "store", Health::problem, "the problems above");
   machine.variables = {"HOLDFAST_NODES=9", "HOLDFAST_VERIFY=never"};
   expect(machine, "store", Health::problem, "HOLDFAST_NODES=9 HOLDFAST_VERIFY=never");
+  machine.providers = fail(Code::unsupported, "probe_ofi", "no provider");
+  expect(machine, "store", Health::problem, "the problems above");
 }
 
 TEST(doctor, finds_that_no_provider_fits) {

@@ -1,8 +1,8 @@
 // Meeting in a directory: ranks are threads here, each with a Launch of its own.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>

@@ -33,8 +33,8 @@ constexpr std::size_t kAddressHeader = 16;  // before the provider's own form of
 
 [[noreturn]] void serve(const std::string& provider, unsigned seed) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  auto fabric = open_ofi(
-      {.provider = provider, .interface = holdfast::test::device_for(1), .least_endpoints = 1});
+  auto fabric =
+      open_ofi({.provider = provider, .interface = holdfast::test::device_for(1), .least_endpoints = 1});
   if (!fabric) give_up(fabric.error().message());
   auto endpoint = (*fabric)->open({});
   if (!endpoint) give_up(endpoint.error().message());

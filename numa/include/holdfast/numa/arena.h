@@ -54,8 +54,8 @@ struct SegmentReport {
   NodeId asked;  ///< node that was asked for
   std::uint64_t bytes = 0;
   Pages pages = Pages::base;  ///< what was got
-  /// The kernel took the binding to `asked`, which has memory enough, and no huge page lies elsewhere (they are
-  /// bound by preference: see numa/README.md).
+  /// The kernel took the binding to `asked`, which has memory enough, and no huge page lies elsewhere (they
+  /// are bound by preference: see numa/README.md).
   bool bound = false;
   std::uint64_t bytes_prefaulted = 0;  ///< so far
   std::string note;                    ///< why it is not what was asked for, and the fix; empty if it is

@@ -1,0 +1,115 @@
+#include "tests/sim/player_parts.h"
+
+namespace holdfast::sim::test {
+namespace {
+
+// Operations end, deaths are noticed, expiries come: longer than any timeout of the protocols, twice.
+constexpr Duration kSettle = 40s;
+
+}  // namespace
+
+void Player::fault(const Step& step) {
+  const MemberId member{step.member}, other{step.other % cluster_->size()};
+  Network& network = cluster_->network();
+  const HostId one[] = {cluster_->host(member)}, two[] = {cluster_->host(other)};
+  switch (step.act) {
+    case Act::crash:
+      oracle_.trouble(member);
+      cluster_->crash(member);
+      return let_go(member);
+    case Act::leave:
+      if (!runs(member)) return;
+      oracle_.trouble(member);
+      cluster_->leave(member);
+      return let_go(member);
+    case Act::restart:
+      return cluster_->restart(member);
+    case Act::stop:
+      if (!runs(member)) return;
+      oracle_.stopped(member);
+      return cluster_->stop(member);
+    case Act::resume:
+      if (cluster_->life(member) == nullptr || !network.stopped(cluster_->process(member))) return;
+      oracle_.resumed(member);
+      return cluster_->resume(member);
+    case Act::slow:
+      if (!runs(member)) return;
+      oracle_.trouble(member);
+      return network.slow(cluster_->process(member), static_cast<std::uint32_t>(step.amount));
+    case Act::cut:
+      if (one[0] == two[0]) return;
+      oracle_.cut(member, other);
+      return step.amount != 0 ? network.cut(one, two) : network.partition(one, two);
+    case Act::heal:
+      oracle_.healed();
+      return network.heal();
+    default:
+      if (member == other) return;
+      oracle_.trouble(member);
+      oracle_.trouble(other);
+      return network.break_connections(cluster_->process(member), cluster_->process(other));
+  }
+}
+
+void Player::disk_fault(const Step& step) {
+  const MemberId member{step.member};
+  if (step.act != Act::disk_mend) oracle_.disk_trouble(member, step.act);
+  for (const auto& disk : cluster_->disks(member)) {
+    switch (step.act) {
+      case Act::disk_slow:
+        disk->slow(static_cast<std::uint32_t>(step.amount));
+        break;
+      case Act::disk_fail:
+        disk->set_fault([this, step](const DiskOperation& operation) -> std::optional<Code> {
+          const unsigned kind = operation.action == DiskAction::read ? 1 : 2;
+          if ((step.other & kind) == 0 || !random_.one_in(step.amount)) return std::nullopt;
+          return Code::system;
+        });
+        break;
+      case Act::disk_full:
+        disk->set_capacity(0);
+        break;
+      case Act::disk_damage:
+        disk->damage();
+        break;
+      default:
+        disk->slow(1);
+        disk->set_fault(nullptr);
+        disk->set_capacity(capacity_of(scenario_));
+    }
+  }
+}
+
+/// Everything is mended and everybody lets go of everything: then nothing is left.
+void Player::settle() {
+  fault({0, 0, Act::heal});
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    fault({0, rank, Act::resume});
+    fault({0, rank, Act::slow, 0, 0, 1});
+    disk_fault({0, rank, Act::disk_mend});
+  }
+  timeline().run_for(kSettle);
+  check_kept();
+  for (const auto& [number, operation] : under_way_) oracle_.never_ended(operation);
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    for (auto& [object, draft] : hands_[rank].drafts)
+      if (runs({rank})) app({rank}).abandon(std::move(draft));
+    let_go({rank});
+  }
+  timeline().run_for(kSettle + std::chrono::milliseconds(scenario_.token_ms));
+  constexpr std::uint32_t kMostNames = 64;
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    if (!runs({rank})) continue;
+    for (std::uint32_t name = 1; name <= kMostNames; ++name) {
+      spawn(app({rank}).erase(key_of_name(name), 10s), [](const Status&) {});
+      nudge({rank});
+    }
+    timeline().run_for(kSettle);
+    if (cluster_->lives({rank}) == 1) break;  // strangers are not heard
+  }
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) (void)oracle_.evict_all({rank});
+  timeline().run_for(1s);
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) oracle_.check_empty({rank});
+}
+
+}  // namespace holdfast::sim::test
