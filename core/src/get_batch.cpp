@@ -61,6 +61,20 @@ Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& 
   return PinFactory::copy({block + layout.payload_offset(), layout.size}, run.hold);
 }
 
+/// When all has been taken: the same object may be asked for twice. What else has landed, between objects or
+/// in their place, is looked through when the block goes.
+void spoil_headers(const Run& run, const std::vector<Entry>& entries, const std::vector<std::size_t>& order,
+                   const std::vector<Result<Pin>>& results) {
+  std::uint64_t others = run.bytes;
+  for (std::size_t i = run.first; i < run.last; ++i) {
+    const Entry& entry = entries[order[i]];
+    if (!results[order[i]] || (i > run.first && entries[order[i - 1]].location == entry.location)) continue;
+    spoil_header(run.landing + (entry.location - run.source));
+    others -= std::min(others, align_up(entry.layout.block_bytes(), kCacheLine));
+  }
+  if (others != 0) run.hold->set_clean(false);
+}
+
 /// Gives the run `at`, and those after it that fit into the same block, a place to land.
 Task<Status> land_from(Job& job, Channel& channel, std::vector<Run>& runs, std::size_t at,
                        Deadline deadline) {
@@ -69,6 +83,7 @@ Task<Status> land_from(Job& job, Channel& channel, std::vector<Run>& runs, std::
   while (last < runs.size() && bytes + runs[last].bytes <= kMostRun) bytes += runs[last++].bytes;
   HOLDFAST_CO_TRY(const Block block, co_await landing_block(job, channel, bytes, kCacheLine, deadline));
   const auto hold = std::make_shared<HeldBlock>(job.memory, block);
+  hold->set_clean();  // who takes from it says where it is not
   std::byte* landing = block.address;
   for (std::size_t i = at; i < last; ++i) {
     runs[i].hold = hold;
@@ -109,9 +124,7 @@ Task<void> read_runs(Job& job, Channel& channel, const std::vector<Entry>& entri
           ended
               ? take_from(job, run, entries[order[i]], want)
               : Result<Pin>(name_peer(job, entries[order[i]].owner, Error(ended.error()), "Store::get_many"));
-    // Not before: the same object may be asked for twice. What lies between them goes with the block.
-    for (std::size_t i = run.first; i < run.last; ++i)
-      if (results[order[i]]) spoil_header(run.landing + (entries[order[i]].location - run.source));
+    spoil_headers(run, entries, order, results);
     runs[number].hold.reset();
   }
 }

@@ -90,8 +90,9 @@ class HeldBlock {
   HeldBlock& operator=(const HeldBlock&) = delete;
   std::byte* address() const noexcept { return block_.address; }
 
-  /// All headers in it have been spoiled, and nothing lands there any more.
-  void set_clean() noexcept { clean_ = true; }
+  /// Whether headers may still lie there when it goes: yes, unless it is said that all have been spoiled. To
+  /// find them takes a look at every line.
+  void set_clean(bool clean = true) noexcept { clean_ = clean; }
 
  private:
   std::shared_ptr<LocalMemory> memory_;
