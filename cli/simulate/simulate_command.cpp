@@ -18,6 +18,7 @@
 #include "cli/simulate/report.h"
 #include "holdfast/base/log.h"
 #include "holdfast/base/units.h"
+#include "holdfast/numa/system_files.h"
 
 namespace holdfast::cli {
 namespace {
@@ -55,16 +56,6 @@ Result<std::string> read_file(const std::string& path) {
   text << in.rdbuf();
   if (!in) return fail(Code::not_found, kOperation, "cannot read the costs file " + path);
   return std::move(text).str();
-}
-
-/// Bytes of memory that can be had now; nothing where the kernel does not say.
-std::optional<std::uint64_t> available_memory() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string word; in >> word;) {
-    std::uint64_t kib = 0;
-    if (word == "MemAvailable:" && in >> kib) return kib << 10;
-  }
-  return std::nullopt;
 }
 
 Result<sim::Workload> workload_of(const SimulateOptions& options) {
@@ -125,7 +116,7 @@ Result<Simulated> plan(const SimulateOptions& given) {
   all.options.work = all.costs.work;
   all.options.seed = given.seed;
 
-  const auto available = available_memory();
+  const auto available = numa::SystemFiles().memory_available();
   const std::uint64_t needed = sim::memory_for(all.options);
   if (available && needed > *available)
     return fail(

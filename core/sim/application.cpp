@@ -178,7 +178,7 @@ Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline dead
 }
 
 void Application::prefetch(const Entry& entry) {
-  holdfast::prefetch(job_, channel_, entry.owner, std::span(&entry.id, 1));
+  spawn(holdfast::prefetch(job_, channel_, entry.owner, {entry.id}), [] {});
 }
 
 Task<Result<std::vector<Handle>>> Application::parts(Entry entry, Duration timeout) {

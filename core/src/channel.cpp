@@ -283,9 +283,12 @@ void Channel::refused(const MessageHeader& reply) {
 }
 
 void Channel::tell(Receiver receiver, MessageType type, std::vector<std::byte> body) {
-  spawn(
-      send_reply({receiver.address.begin(), receiver.address.end()}, encode(header_to(receiver, type, body))),
-      [](const Status&) {});
+  spawn(deliver(receiver, type, std::move(body)), [](const Status&) {});
+}
+
+Task<Status> Channel::deliver(Receiver receiver, MessageType type, std::vector<std::byte> body) {
+  return send_reply({receiver.address.begin(), receiver.address.end()},
+                    encode(header_to(receiver, type, body)));
 }
 
 void Channel::reply(const MessageHeader& request, std::span<const std::byte> body) {

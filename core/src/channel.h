@@ -93,6 +93,8 @@ class Channel {
 
   /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
   void tell(Receiver receiver, MessageType type, std::vector<std::byte> body);
+  /// The same; ends when it has been sent, or could not be.
+  Task<Status> deliver(Receiver receiver, MessageType type, std::vector<std::byte> body);
 
   /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
   void reply(const MessageHeader& request, std::span<const std::byte> body);

@@ -223,7 +223,7 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
   std::vector<ObjectId> missing;
   for (std::size_t i = 0; i < entries.size(); ++i)
     if (not_there(i)) missing.push_back(entries[i].id);
-  if (missing.size() > 1) prefetch(job, channel, owner, missing);
+  if (missing.size() > 1) spawn(prefetch(job, channel, owner, std::move(missing)), [] {});
   for (std::size_t i = 0; i < entries.size(); ++i)
     if (not_there(i)) results[i] = co_await get_pin(job, channel, entries[i], want, deadline);
   co_return results;

@@ -162,8 +162,13 @@ void Member::prefetch(std::span<const Entry> entries) {
   auto lane = lanes_->mine();
   if (!lane) return;  // the gets will say why
   (*lane)->run([&](Channel& channel) {
-    for (const auto& [owner, ids] : by_owner) holdfast::prefetch(job_, channel, owner, ids);
+    for (auto& [owner, ids] : by_owner) {
+      (*lane)->abandoned();  // nobody waits for it, and perhaps nobody drives the lane soon
+      spawn(holdfast::prefetch(job_, channel, owner, std::move(ids)),
+            [lane = *lane] { lane->abandoned_ended(); });
+    }
   });
+  drive_abandoned();
 }
 
 bool Member::is_ready(const Entry& entry) {

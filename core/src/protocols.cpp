@@ -177,12 +177,10 @@ Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline
   co_return now;
 }
 
-/// Where an object lies that was not where it was remembered: sealed, and in memory. `returned`: it was
-/// brought back, perhaps to where it lay before.
+/// Where an object lies that was not where it was remembered: sealed, and in memory.
 Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Waiting waiting,
-                                   Deadline deadline, bool* returned = nullptr) {
+                                   Deadline deadline) {
   HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, waiting, deadline));
-  if (returned != nullptr) *returned = entry.on_disk();
   if (!entry.on_disk()) co_return entry;
   co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
 }
@@ -267,14 +265,13 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
   co_return never_still(job, entry);
 }
 
-void prefetch(Job& job, Channel& channel, MemberId owner, std::span<const ObjectId> ids) {
-  while (!ids.empty()) {
-    const auto some = ids.first(std::min(ids.size(), kPrefetchItems));
+Task<void> prefetch(Job& job, Channel& channel, MemberId owner, std::vector<ObjectId> ids) {
+  for (std::size_t at = 0; at < ids.size(); at += kPrefetchItems) {
+    const std::size_t count = std::min(ids.size() - at, kPrefetchItems);
     WireWriter body;
-    body.put(static_cast<std::uint32_t>(some.size()));
-    for (const ObjectId& id : some) put_id(body, id);
-    channel.tell(job.peers->receiver(owner), MessageType::prefetch, body.take());
-    ids = ids.subspan(some.size());
+    body.put(static_cast<std::uint32_t>(count));
+    for (std::size_t i = at; i < at + count; ++i) put_id(body, ids[i]);
+    if (!co_await channel.deliver(job.peers->receiver(owner), MessageType::prefetch, body.take())) co_return;
   }
 }
 

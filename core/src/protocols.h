@@ -42,7 +42,7 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
                                          std::vector<Entry> entries, Want want, Deadline deadline);
 
 /// Asks the owner to bring objects back from disk, those of them that are there; no answer.
-void prefetch(Job& job, Channel& channel, MemberId owner, std::span<const ObjectId> ids);
+Task<void> prefetch(Job& job, Channel& channel, MemberId owner, std::vector<ObjectId> ids);
 
 /// Asks a name's home to enter it, and to take it back where no answer came in time. Errors: exists, full,
 /// timed_out, owner_lost.

@@ -42,6 +42,20 @@ TEST_F(StoreRoomTest, APutWaitsUntilAPinIsReleased) {
   pin->release();
 }
 
+TEST_F(StoreRoomTest, NothingIsEvictedWhileAllThatIsCachedIsPinned) {
+  Store store = open();
+  std::vector<Pin> pins;
+  for (auto& ref : fill(store, 10_MiB)) pins.push_back(store.get(ref, 0s).value());
+  EXPECT_TRUE(comes_true([&] { return store.stats().cached == pins.size(); })) << "the references have gone";
+  EXPECT_TRUE(
+      fails(store.put(pattern(10_MiB, 99), no_wait()), Code::full, "60.01 MiB cached objects (pinned now)"));
+  EXPECT_EQ(store.stats().evictions, 0U);
+  for (std::uint64_t i = 0; i < pins.size(); ++i) EXPECT_TRUE(is_pattern(pins[i].bytes(), i)) << i;
+  pins.back().release();
+  EXPECT_TRUE(good(store.put(pattern(10_MiB, 99), no_wait())));
+  EXPECT_GE(store.stats().evictions, 1U);
+}
+
 TEST_F(StoreRoomTest, NobodyOvertakesAPutThatWaits) {
   Store store = open();
   auto refs = fill(store, 10_MiB);

@@ -93,6 +93,21 @@ TEST_F(StoreSpillTest, FourTimesTheArenaIsPutAndReadBackInEveryWay) {
   }
 }
 
+TEST_F(StoreSpillTest, WithoutTimeTheDiskIsNotWaitedForAndPrefetchBrings) {
+  Store store = open(spilling_options());
+  std::vector<ObjectRef> refs;
+  for (std::uint64_t i = 0; i < 48; ++i) refs.push_back(put(store, 2_MiB, i));
+  EXPECT_GT(store.stats().on_disk, 0U);
+  const std::span first(refs.data(), 1);  // put longest ago
+  EXPECT_TRUE(fails(store.get(first[0], 0s), Code::timed_out, "back from disk"));
+  EXPECT_TRUE(fails(store.get_many(first, 0s).at(0), Code::timed_out));
+  EXPECT_TRUE(good(store.prefetch(first)));
+  EXPECT_TRUE(comes_true([&] { return store.stats().restores > 0; }));
+  const auto pin = store.get(first[0], kLong);
+  ASSERT_TRUE(good(pin));
+  EXPECT_TRUE(is_pattern(pin->bytes(), 0));
+}
+
 TEST_F(StoreSpillTest, NothingIsLeftOnceAllIsDroppedOrTheStoreIsClosed) {
   {
     Store store = open(spilling_options());
