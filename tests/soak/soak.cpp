@@ -103,12 +103,13 @@ class Member {
     books = Books::of(store_);
     say(fmt::format("round {}", round), books);
     // The first round makes what stays: endpoints, threads, tables. The buffers of the spill files come with
-    // the first spill, and connections with the first message, some of them in the second round.
+    // the first spill, in whichever round that is, and connections with the first message, some of them in
+    // the second round.
+    const bool spilled = store_.stats().spills > 0;
     if (round == 0) first_ = books;
-    if (round == 1) {
-      first_.heap_bytes = std::max(first_.heap_bytes, books.heap_bytes);
-      first_.sockets = std::max(first_.sockets, books.sockets);
-    }
+    if (round == 1 || spilled != spilled_) first_.heap_bytes = std::max(first_.heap_bytes, books.heap_bytes);
+    if (round == 1) first_.sockets = std::max(first_.sockets, books.sockets);
+    spilled_ = spilled;
     if (const std::string what = grown(first_, books, store_.size()); !what.empty())
       fault("grown since the first round: " + what);
     if (store_.stats().corrupt != 0) fault("checksums failed");
@@ -160,6 +161,7 @@ class Member {
   std::mutex mutex_;
   Totals totals_;
   Books first_;
+  bool spilled_ = false;  ///< by the end of the round before
 };
 
 Result<int> run(const Plan& plan) {
