@@ -1,5 +1,5 @@
 // How many objects of 4 KiB a second does get_many fetch, scattered and side by side? The limit is fi_read of
-// 4 KiB at its best depth.
+// 4 KiB at its best depth, from places as far apart as the scattered objects, or side by side.
 #include <algorithm>
 #include <chrono>
 #include <random>
@@ -39,8 +39,11 @@ Result<Case> prepare(Placing placing) {
   if (scattered) std::shuffle(refs.begin(), refs.end(), std::mt19937(1));
   Case made{.limit = {}, .subject = [=] { return get_rate(at->pair->store(), refs); }, .other_limits = {}};
   for (const int depth : {4, 8, 16, 32, 64, 128}) {
-    const RawFabric::Stream stream = {
-        .bytes = kObjects * kBytes, .chunk = kBytes, .depth = depth, .rounds = 1};
+    const RawFabric::Stream stream = {.bytes = kObjects * kBytes,
+                                      .chunk = kBytes,
+                                      .depth = depth,
+                                      .rounds = 1,
+                                      .stride = scattered ? kBytes + kGap : 0};
     Round rate = [=]() -> Result<double> {
       HOLDFAST_TRY(const double bandwidth, at->raw->read_bandwidth(stream));
       return bandwidth / kBytes;

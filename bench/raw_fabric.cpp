@@ -223,12 +223,12 @@ struct RawFabric::Impl {
     waitpid(child, nullptr, 0);
   }
 
-  /// Posts a read; drives the queue while the provider takes none.
-  Status post(std::size_t offset, std::size_t bytes, fi_context2& context, int& ended) {
+  /// Posts a read of what lies at `source` into `offset`; drives the queue while the provider takes none.
+  Status post(std::size_t source, std::size_t offset, std::size_t bytes, fi_context2& context, int& ended) {
     for (;;) {
       const ssize_t rc =
           fi_read(side.endpoint.get(), side.memory.data() + offset, bytes, fi_mr_desc(side.region.get()),
-                  target, card.base + offset, card.key, &context);
+                  target, card.base + source, card.key, &context);
       if (rc == 0) return {};
       if (rc != -FI_EAGAIN) return broken(rc, "fi_read");
       HOLDFAST_DO(look(ended));
@@ -253,7 +253,9 @@ struct RawFabric::Impl {
     while (posted < stream.bytes || ended < started) {
       while (posted < stream.bytes && started - ended < stream.depth) {
         const std::size_t bytes = std::min(stream.chunk, stream.bytes - posted);
-        HOLDFAST_DO(post(posted, bytes, contexts[posted / stream.chunk], ended));
+        const std::size_t index = posted / stream.chunk;
+        const std::size_t source = index * std::max(stream.stride, stream.chunk);
+        HOLDFAST_DO(post(source, posted, bytes, contexts[index], ended));
         posted += bytes;
         ++started;
       }
@@ -294,7 +296,7 @@ Result<double> RawFabric::read_latency_ns(std::size_t bytes, int rounds) {
     fi_context2 context{};
     int ended = 0;
     const auto start = std::chrono::steady_clock::now();
-    HOLDFAST_DO(impl_->post(0, bytes, context, ended));
+    HOLDFAST_DO(impl_->post(0, 0, bytes, context, ended));
     while (ended == 0) HOLDFAST_DO(impl_->look(ended));
     times.push_back(since(start).count());
   }
@@ -302,10 +304,12 @@ Result<double> RawFabric::read_latency_ns(std::size_t bytes, int rounds) {
 }
 
 Result<double> RawFabric::read_bandwidth(const Stream& stream) {
-  if (stream.bytes > impl_->side.memory.size() || stream.bytes == 0 || stream.chunk == 0 ||
-      stream.depth < 1 || stream.rounds < 1)
-    return fail(Code::invalid, kOperation, "more than is exposed, or nothing");
-  std::vector<fi_context2> contexts((stream.bytes + stream.chunk - 1) / stream.chunk);
+  if (stream.bytes == 0 || stream.chunk == 0 || stream.depth < 1 || stream.rounds < 1)
+    return fail(Code::invalid, kOperation, "nothing to read");
+  const std::size_t chunks = (stream.bytes + stream.chunk - 1) / stream.chunk;
+  if (chunks * std::max(stream.stride, stream.chunk) > impl_->side.memory.size())
+    return fail(Code::invalid, kOperation, "more than is exposed");
+  std::vector<fi_context2> contexts(chunks);
   std::vector<double> rates;
   for (int round = 0; round < stream.rounds; ++round) {
     const auto start = std::chrono::steady_clock::now();

@@ -35,6 +35,8 @@ class RawFabric {
     std::size_t chunk = 1u << 20;   ///< bytes a read
     int depth = 4;                  ///< reads in flight
     int rounds = 10;
+    /// From the beginning of one chunk to that of the next where they are read from; 0: side by side.
+    std::size_t stride = 0;
   };
   /// Median bytes per second.
   Result<double> read_bandwidth(const Stream& stream);

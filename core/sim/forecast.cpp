@@ -1,7 +1,6 @@
 #include "holdfast/sim/forecast.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -94,21 +93,6 @@ ClusterOptions cluster_options(const ForecastOptions& options) {
   cluster.life.spill = spill_options(options);
   cluster.life.lifetime.token_lifetime = kTokenLifetime;
   return cluster;
-}
-
-/// Descriptors of an arena and a ledger each.
-Status allow_descriptors(std::uint64_t members) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  const rlim_t needed = 2 * members + 100;
-  if (limit.rlim_cur >= needed) return {};
-  limit.rlim_cur = needed;
-  limit.rlim_max = std::max(limit.rlim_max, limit.rlim_cur);
-  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
-  return fail(Code::system, "simulate",
-              fmt::format("{} members take {} open files, more than this process may have; raise the limit "
-                          "(ulimit -n {})",
-                          members, needed, needed));
 }
 
 class Run {
@@ -256,7 +240,6 @@ std::uint64_t memory_for(const ForecastOptions& options) noexcept {
 
 Result<Forecast> forecast(const ForecastOptions& options) {
   HOLDFAST_DO(check_options(options));
-  HOLDFAST_DO(allow_descriptors(options.workload.members));
   HOLDFAST_TRY(const auto cluster, Cluster::start(options.seed, cluster_options(options)));
   return Run(options, *cluster).play();
 }

@@ -33,6 +33,7 @@ Result<std::unique_ptr<Life>> Life::begin(const Place& place, const LifeOptions&
   job.references = std::make_shared<References>(place.rank);
   HOLDFAST_TRY(job.memory,
                LocalMemory::create(place.topology, job.options.arena, job.options.pins, place.members));
+  job.memory->close_descriptors();  // thousands of members would need more than a process may have
   const CatalogueGeometry geometry = CatalogueGeometry::for_entries(options.catalogue_entries);
   HOLDFAST_TRY(life->catalogue_, Holdings::allocate_catalogue(*job.memory, geometry));
   job.neighbours = std::make_unique<HostNeighbours>(place.hosts, place.process, incarnation, job.memory);

@@ -53,6 +53,7 @@ class Ledger {
 
   std::uint32_t slots() const noexcept { return slots_; }
   int fd() const noexcept { return region_.fd(); }
+  void close_descriptor() noexcept { region_.close_descriptor(); }  ///< no further process will map it
   const LedgerMemory* shared() const noexcept { return &memory(); }
   std::uint64_t shared_bytes() const noexcept { return region_.bytes(); }
 

@@ -32,6 +32,11 @@ Result<std::shared_ptr<LocalMemory>> LocalMemory::create(const numa::Topology& t
 
 LocalMemory::~LocalMemory() = default;
 
+void LocalMemory::close_descriptors() noexcept {
+  arena_->close_descriptors();
+  ledger_.close_descriptor();
+}
+
 std::optional<std::size_t> LocalMemory::segment_on(numa::NodeId node) const noexcept {
   const auto segments = arena_->segments();
   for (std::size_t i = 0; i < segments.size(); ++i)

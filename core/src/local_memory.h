@@ -37,6 +37,8 @@ class LocalMemory {
   const numa::Arena& arena() const noexcept { return *arena_; }
   void start_prefault() { arena_->start_prefault(); }  ///< see numa::Arena
   void stop_prefault() { arena_->stop_prefault(); }    ///< likewise
+  /// For memory that no other process is to map, as of simulated members: closes its descriptors.
+  void close_descriptors() noexcept;
   Ledger& ledger() noexcept { return ledger_; }
   numa::Allocator& allocator(std::size_t segment) const noexcept { return *allocators_[segment]; }
   numa::AllocatorStats allocator_stats(std::size_t segment) const { return allocators_[segment]->stats(); }

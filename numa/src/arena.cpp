@@ -184,6 +184,13 @@ std::vector<SegmentReport> Arena::report() const {
   return reports;
 }
 
+void Arena::close_descriptors() noexcept {
+  for (std::size_t i = 0; i < impl_->segments.size(); ++i) {
+    impl_->segments[i].fd = -1;
+    impl_->memory[i].memory.file.reset();
+  }
+}
+
 void Arena::start_prefault() {
   if (impl_->to_prefault.empty()) return;
   impl_->prefault = std::make_unique<Prefault>(std::exchange(impl_->to_prefault, {}), impl_->how_to_prefault,

@@ -2,7 +2,6 @@
 // looks its neighbour's up, gets it, passes it on to another one, and lets go; in between, all hold for ten
 // seconds.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -17,15 +16,6 @@ namespace {
 using namespace holdfast;
 using namespace holdfast::sim;
 using namespace std::chrono_literals;
-
-/// Descriptors of an arena and a ledger each.
-void allow_descriptors(std::uint64_t members) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = std::max<rlim_t>(limit.rlim_cur, 2 * members + 100);
-  limit.rlim_max = std::max(limit.rlim_max, limit.rlim_cur);
-  HOLDFAST_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "raise the limit on open files (ulimit -n)");
-}
 
 std::uint64_t resident_kib() {
   std::ifstream status("/proc/self/status");
@@ -89,7 +79,6 @@ Duration on_all(Cluster& cluster, Make make, Then then) {
 }
 
 void run(std::uint32_t members) {
-  allow_descriptors(members);
   ClusterOptions options;
   options.members = members;
   options.members_per_host = 10;

@@ -68,7 +68,7 @@ struct Segment {
   std::uint64_t bytes = 0;
   std::uint64_t first = 0;  ///< where it begins in the arena's linear space (see Arena)
   NodeId node;
-  int fd = -1;  ///< a descriptor others can map, for reading only; owned by the arena
+  int fd = -1;  ///< a descriptor others can map, for reading only; owned by the arena; -1 once closed
 };
 
 /// The segments lie one after the other in a linear space of offsets: segment i covers
@@ -90,6 +90,8 @@ class Arena {
   /// The owner's address of an offset in the linear space; `offset` must be less than bytes().
   std::byte* at(std::uint64_t offset) const noexcept;
   std::vector<SegmentReport> report() const;
+  /// For arenas that no other process is to map: closes the descriptors of the segments, whose memory stays.
+  void close_descriptors() noexcept;
   /// Begins to touch the pages in the background, as the options ask; goes on until it is done, stopped or
   /// the arena destroyed. To be called once, when the process has done most of its mapping: mmap and munmap
   /// wait for pages being touched.
@@ -139,7 +141,9 @@ class SharedRegion {
 
   std::byte* base() const noexcept { return base_; }
   std::uint64_t bytes() const noexcept { return bytes_; }
-  int fd() const noexcept { return file_.get(); }
+  int fd() const noexcept { return file_.get(); }  ///< -1 once closed
+  /// As Arena::close_descriptors().
+  void close_descriptor() noexcept { file_.reset(); }
 
  private:
   File file_;

@@ -1,0 +1,104 @@
+// What waits for a slow disk ends by its deadline, and nothing else waits for it. (members_spill_test.cpp is
+// part of this program, too: working sets larger than memory on slow disks.)
+#include <filesystem>
+
+#include "tests/core/ranks.h"
+#include "tests/core/slow_disk.h"
+
+namespace holdfast::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kObjects = 32, kSize = 2_MiB;  // of rank 0: twice its arena
+constexpr Duration kShort = 300ms;
+
+Name token_name(std::uint64_t i) { return Name("token/" + std::to_string(i)); }
+
+ObjectRef redeemed(Store& store, std::uint64_t i) {
+  const auto pin = store.get(token_name(i), kLong);
+  EXPECT_TRUE(good(pin));
+  if (!pin) std::exit(1);
+  auto ref = store.redeem({reinterpret_cast<const char*>(pin->bytes().data()), pin->size()});
+  EXPECT_TRUE(good(ref));
+  if (!ref) std::exit(1);
+  return std::move(*ref);
+}
+
+void tell_token(Store& store, std::uint64_t i, const ObjectRef& ref) {
+  const std::string token = ref.token();
+  EXPECT_TRUE(good(store.put(token_name(i), std::as_bytes(std::span(token)))));
+}
+
+bool on_disk(Store& store, const ObjectRef& ref) {
+  const auto why = store.why(ref, kLong);
+  EXPECT_TRUE(good(why));
+  return why && why->find("where       on disk") != std::string::npos;
+}
+
+testing::AssertionResult comes(Store& store, const ObjectRef& ref, std::uint64_t seed) {
+  const auto pin = store.get(ref, kLong);
+  if (!pin) return good(pin);
+  return testing::AssertionResult(is_pattern(pin->bytes(), seed)) << "of object " << seed;
+}
+
+// Rank 0's disk stands still. Objects on it are late, for rank 0 itself and for rank 1; those in memory are
+// not.
+const Scenario kStandstill("disk_stands_still", [](Line& test) {
+  Store store = join();
+  std::vector<ObjectRef> refs;
+  std::size_t cold = 0, warm = kObjects - 1;  // one on disk, and one in memory
+  if (store.rank() == 0) {
+    for (std::uint64_t i = 0; i < kObjects; ++i) refs.push_back(store.put(pattern(kSize, i)).value());
+    ASSERT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
+    ASSERT_GT(disk_transfers(), 0U);
+    stop_disk();
+    ASSERT_TRUE(on_disk(store, refs[cold]));
+    ASSERT_FALSE(on_disk(store, refs[warm]));
+    tell_token(store, cold, refs[cold]);
+    tell_token(store, warm, refs[warm]);
+    EXPECT_TRUE(fails(store.get(refs[cold], kShort), Code::timed_out));
+    EXPECT_TRUE(comes(store, refs[warm], warm));
+    const auto full = store.put(pattern(16_MiB, 0), {.timeout = kShort});
+    EXPECT_TRUE(fails(full, Code::full)) << "what would make room for it is on its way to the disk";
+  } else {
+    refs.resize(kObjects);
+    refs[cold] = redeemed(store, cold);
+    refs[warm] = redeemed(store, warm);
+    EXPECT_TRUE(fails(store.get(refs[cold], kShort), Code::timed_out));
+    EXPECT_TRUE(comes(store, refs[warm], warm));
+    EXPECT_TRUE(comes(store, store.put(pattern(kSize, 7)).value(), 7)) << "its own disk goes";
+  }
+  test.say("seen");
+  ASSERT_EQ(test.hear(), "go on");
+  let_disk_go_on();
+  for (std::uint64_t i = 0; i < kObjects; ++i)
+    if (refs[i]) {
+      EXPECT_TRUE(comes(store, refs[i], i));
+    }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+
+class MembersSlowDiskTest : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(By, MembersSlowDiskTest, ::testing::Values("memory", "fabric"),
+                         [](const auto& mode) { return std::string(mode.param); });
+
+TEST_P(MembersSlowDiskTest, WhatIsInMemoryDoesNotWaitForADiskThatStandsStill) {
+  const std::string directory = fs::temp_directory_path() / ("holdfast-slow-" + std::to_string(getpid()));
+  fs::create_directory(directory);
+  {
+    Ranks ranks("disk_stands_still", {.size = 2,
+                                      .variables = {{"HOLDFAST_ARENA", "32MiB"},
+                                                    {"HOLDFAST_SPILL", directory},
+                                                    {"HOLDFAST_LOG", "error"},
+                                                    {"HOLDFAST_SAME_HOST", GetParam()}}});
+    for (const std::size_t rank : {0U, 1U}) EXPECT_EQ(ranks[rank].hear(), "seen");
+    for (const std::size_t rank : {0U, 1U}) ranks[rank].say("go on");
+    EXPECT_TRUE(ranks.all_good());
+  }
+  EXPECT_TRUE(fs::is_empty(directory));
+  fs::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace holdfast::test

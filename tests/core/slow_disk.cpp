@@ -1,0 +1,66 @@
+#include "tests/core/slow_disk.h"
+
+#include <liburing.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace holdfast::test {
+namespace {
+
+// What an old disk takes to find a place.
+constexpr auto kSeek = std::chrono::milliseconds(4);
+
+std::atomic<std::uint64_t> transfers{0};
+std::mutex mutex;
+std::condition_variable went_on;
+bool stopped = false;
+
+void wait_for_disk() {
+  ++transfers;
+  std::this_thread::sleep_for(kSeek);
+  std::unique_lock lock(mutex);
+  went_on.wait(lock, [] { return !stopped; });
+}
+
+}  // namespace
+
+void stop_disk() {
+  const std::lock_guard lock(mutex);
+  stopped = true;
+}
+
+void let_disk_go_on() {
+  {
+    const std::lock_guard lock(mutex);
+    stopped = false;
+  }
+  went_on.notify_all();
+}
+
+std::uint64_t disk_transfers() { return transfers; }
+
+}  // namespace holdfast::test
+
+// The program's own names come before those of the C library and of liburing.
+extern "C" {
+
+ssize_t pread(int fd, void* into, size_t bytes, off_t offset) {
+  holdfast::test::wait_for_disk();
+  return syscall(SYS_pread64, fd, into, bytes, offset);
+}
+
+ssize_t pwrite(int fd, const void* from, size_t bytes, off_t offset) {
+  holdfast::test::wait_for_disk();
+  return syscall(SYS_pwrite64, fd, from, bytes, offset);
+}
+
+int io_uring_queue_init(unsigned, io_uring*, unsigned) { return -ENOSYS; }
+
+}  // extern "C"
