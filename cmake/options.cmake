@@ -15,9 +15,21 @@ if(HOLDFAST_WERROR)
   target_compile_options(holdfast_flags INTERFACE -Werror)
 endif()
 if(HOLDFAST_SANITIZE)
-  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # Left out of undefined: what AddressSanitizer sees, too, and would make building take a seventh longer.
+  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-sanitize=null,vptr,object-size -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
 endif()
+
+# For folders whose own code need not be fast: optimising it took a third of the time of building it, and more than half
+# under AddressSanitizer.
+macro(holdfast_build_quickly)
+  if(HOLDFAST_SANITIZE)
+    add_compile_options(-O0)
+  else()
+    add_compile_options($<$<CONFIG:Release>:-O1>)
+  endif()
+endmacro()
 
 # holdfast_floor(NAME SOURCES... [LINK libs...] [PRIVATE_LINK libs...])
 # A floor is an object library: its headers are seen by the floors that link it, its objects end up in the

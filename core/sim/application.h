@@ -11,8 +11,8 @@
 #include "holdfast/base/task.h"
 #include "src/agent.h"
 #include "src/channel.h"
+#include "src/draft_state.h"
 #include "src/job.h"
-#include "src/member.h"
 #include "src/protocols.h"
 
 namespace holdfast::sim {

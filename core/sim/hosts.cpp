@@ -8,12 +8,13 @@ HostNeighbours::HostNeighbours(Hosts& hosts, ProcessId process, std::uint64_t in
                                std::shared_ptr<LocalMemory> memory)
     : hosts_(hosts), process_(process), incarnation_(incarnation), memory_(std::move(memory)) {
   hosts_.memories_.push_back(memory_);
-  hosts_.running_.emplace(incarnation_, this);
+  on_this_host().emplace(incarnation_, this);
 }
 
 HostNeighbours::~HostNeighbours() {
-  hosts_.running_.erase(incarnation_);
-  for (const auto& [incarnation, other] : hosts_.running_) {
+  Hosts::Running& running = on_this_host();
+  running.erase(incarnation_);
+  for (const auto& [incarnation, other] : running) {
     other->readers_.erase(incarnation_);
     for (View* const view : other->watched_)
       if (view->incarnation == incarnation_ && !view->lost.exchange(true)) ++other->lost_;
@@ -22,9 +23,9 @@ HostNeighbours::~HostNeighbours() {
 
 Result<std::unique_ptr<View>> HostNeighbours::attach(MemberId rank, const Card& card, Deadline) {
   constexpr std::string_view kOperation = "Neighbours::attach";
-  const auto found = hosts_.running_.find(card.incarnation);
-  if (found == hosts_.running_.end())
-    return fail(Code::owner_lost, kOperation, "the member's process has ended");
+  const Hosts::Running& running = on_this_host();
+  const auto found = running.find(card.incarnation);
+  if (found == running.end()) return fail(Code::owner_lost, kOperation, "the member's process has ended");
   HostNeighbours& owner = *found->second;
   if (hosts_.network_.stopped(owner.process_))
     return fail(Code::timed_out, kOperation, "the member on this host did not answer before the deadline");

@@ -22,7 +22,8 @@ class Hosts {
  private:
   friend class HostNeighbours;
   const Network& network_;
-  std::map<std::uint64_t, HostNeighbours*> running_;    ///< by incarnation
+  using Running = std::map<std::uint64_t, HostNeighbours*>;
+  std::map<std::uint32_t, Running> running_;            ///< by host, then by incarnation
   std::vector<std::shared_ptr<LocalMemory>> memories_;  ///< of the dead, too: who maps memory keeps it
 };
 
@@ -42,6 +43,8 @@ class HostNeighbours final : public Neighbours {
   std::uint64_t lost() const noexcept override { return lost_; }
 
  private:
+  Hosts::Running& on_this_host() const { return hosts_.running_[hosts_.network_.host_of(process_).value]; }
+
   Hosts& hosts_;
   ProcessId process_;
   std::uint64_t incarnation_;

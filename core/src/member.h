@@ -14,10 +14,9 @@
 #include "holdfast/store.h"
 #include "src/agent.h"
 #include "src/agent_thread.h"
-#include "src/block.h"
+#include "src/draft_state.h"
 #include "src/job.h"
 #include "src/lanes.h"
-#include "src/mutation.h"
 #include "src/protocols.h"
 #include "src/spiller.h"
 
@@ -106,31 +105,6 @@ class Member : public std::enable_shared_from_this<Member> {
   std::unique_ptr<SpillThread> spill_;  ///< null without directories to spill to
   std::atomic<std::uint64_t> barriers_{0};
   std::atomic<bool> closed_{false};
-};
-
-/// What a Draft holds. Its memory goes back when it is destroyed unsealed, also after the store was closed.
-struct DraftState {
-  DraftState(std::weak_ptr<Member> of, std::shared_ptr<LocalMemory> in, const ObjectId& as,
-             const BlockLayout& like, const Block& at)
-      : member(std::move(of)), memory(std::move(in)), id(as), layout(like), block(at) {
-    // What lay here before must not be taken for an object while it is written.
-    spoil_header(block.address);
-  }
-  ~DraftState() {
-    if (!sealed && !HOLDFAST_MUTATION(leak_unsealed_draft)) memory->free(block);
-  }
-  DraftState(const DraftState&) = delete;
-  DraftState& operator=(const DraftState&) = delete;
-
-  std::weak_ptr<Member> member;
-  std::shared_ptr<LocalMemory> memory;
-  ObjectId id;
-  BlockLayout layout;
-  Block block;
-  std::vector<Part> parts;
-  Duration timeout{};     ///< for the name
-  bool promised = false;  ///< a reference was given out
-  bool sealed = false;
 };
 
 }  // namespace holdfast

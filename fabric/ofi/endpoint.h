@@ -129,6 +129,7 @@ class OfiEndpoint final : public Endpoint {
 
   // progress.cpp
   void drain_queue();
+  void take_in_arrivals();
   bool read_error();
   void ended(Work& work, std::size_t bytes, const Error* error);
   void settle(Transfer& transfer);

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "tests/core/ranks.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
 namespace {
@@ -69,25 +70,18 @@ bool nothing_is_left(Store& store) {
 
 class MembersDiskTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = fs::temp_directory_path() / "holdfast-disk-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
   /// Runs the scenario as a job of one; it says why where it cannot.
   void run(const char* scenario) {
     Ranks ranks(scenario, {.size = 1,
                            .variables = {{"HOLDFAST_ARENA", "32MiB"},
-                                         {"HOLDFAST_SPILL", directory_},
+                                         {"HOLDFAST_SPILL", directory_.path()},
                                          {"HOLDFAST_COLLECT", "eager"},
                                          {"HOLDFAST_LOG", "off"}}});
     const std::string said = ranks[0].hear();
     EXPECT_TRUE(ranks.all_good());
     if (said != "done") GTEST_SKIP() << said;
   }
-  std::string directory_;
+  TemporaryDirectory directory_;
 };
 
 const Scenario kFull("disk_full", [](Line& test) {

@@ -1,14 +1,11 @@
 // What waits for a slow disk ends by its deadline, and nothing else waits for it. (members_spill_test.cpp is
 // part of this program, too: working sets larger than memory on slow disks.)
-#include <filesystem>
-
 #include "tests/core/ranks.h"
 #include "tests/core/slow_disk.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::uint64_t kObjects = 32, kSize = 2_MiB;  // of rank 0: twice its arena
 constexpr Duration kShort = 300ms;
@@ -84,20 +81,18 @@ INSTANTIATE_TEST_SUITE_P(By, MembersSlowDiskTest, ::testing::Values("memory", "f
                          [](const auto& mode) { return std::string(mode.param); });
 
 TEST_P(MembersSlowDiskTest, WhatIsInMemoryDoesNotWaitForADiskThatStandsStill) {
-  const std::string directory = fs::temp_directory_path() / ("holdfast-slow-" + std::to_string(getpid()));
-  fs::create_directory(directory);
+  const TemporaryDirectory directory;
   {
     Ranks ranks("disk_stands_still", {.size = 2,
                                       .variables = {{"HOLDFAST_ARENA", "32MiB"},
-                                                    {"HOLDFAST_SPILL", directory},
+                                                    {"HOLDFAST_SPILL", directory.path()},
                                                     {"HOLDFAST_LOG", "error"},
                                                     {"HOLDFAST_SAME_HOST", GetParam()}}});
     for (const std::size_t rank : {0U, 1U}) EXPECT_EQ(ranks[rank].hear(), "seen");
     for (const std::size_t rank : {0U, 1U}) ranks[rank].say("go on");
     EXPECT_TRUE(ranks.all_good());
   }
-  EXPECT_TRUE(fs::is_empty(directory));
-  fs::remove_all(directory);
+  EXPECT_TRUE(directory.files().empty());
 }
 
 }  // namespace

@@ -1,14 +1,12 @@
 // Working sets larger than memory, across members: everything comes back from whoever's disk, also when
 // members die meanwhile.
-#include <filesystem>
-
 #include "tests/core/ranks.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
 namespace {
 
 using namespace std::chrono_literals;
-namespace fs = std::filesystem;
 
 constexpr std::uint64_t kObjects = 64, kSize = 2_MiB;  // of each rank: four times its arena
 
@@ -80,27 +78,17 @@ void get_at_random(Store& store, const std::vector<std::vector<ObjectRef>>& all,
 
 class MembersSpillTest : public ::testing::TestWithParam<const char*> {
  protected:
-  void SetUp() override {
-    std::string pattern = fs::temp_directory_path() / "holdfast-spill-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
   Ranks::Options job(std::uint32_t size) const {
     return {.size = size,
             .variables = {{"HOLDFAST_ARENA", "32MiB"},
                           {"HOLDFAST_PAGES", "base"},
-                          {"HOLDFAST_SPILL", directory_},
+                          {"HOLDFAST_SPILL", directory_.path()},
                           {"HOLDFAST_TOKEN_LIFETIME", "300"},
                           {"HOLDFAST_LOG", "error"},
                           {"HOLDFAST_SAME_HOST", GetParam()}}};
   }
-  std::size_t files() const {
-    return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
-  }
-  std::string directory_;
+  std::size_t files() const { return directory_.files().size(); }
+  TemporaryDirectory directory_;
 };
 INSTANTIATE_TEST_SUITE_P(By, MembersSpillTest, ::testing::Values("memory", "fabric"),
                          [](const auto& mode) { return std::string(mode.param); });

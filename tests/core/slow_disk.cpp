@@ -1,6 +1,5 @@
 #include "tests/core/slow_disk.h"
 
-#include <liburing.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,6 +49,8 @@ std::uint64_t disk_transfers() { return transfers; }
 
 // The program's own names come before those of the C library and of liburing.
 extern "C" {
+
+struct io_uring;
 
 ssize_t pread(int fd, void* into, size_t bytes, off_t offset) {
   holdfast::test::wait_for_disk();

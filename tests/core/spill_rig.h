@@ -1,5 +1,5 @@
-// What the tests of spilling work with: directories of their own, child processes, and SpillFiles on real or
-// simulated disks, driven until what is asked for has ended.
+// What the tests of spilling work with: child processes, and SpillFiles on real or simulated disks, driven
+// until what is asked for has ended.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,41 +20,9 @@
 #include "src/spill_files.h"
 #include "src/uring_disk.h"
 #include "tests/core/expect.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string folder = testing::TempDir() + "holdfast-spill-XXXXXX";
-    HOLDFAST_CHECK(::mkdtemp(folder.data()) != nullptr, "no temporary directory");
-    path_ = folder;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::vector<std::string> files() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_))
-      names.push_back(entry.path().filename());
-    std::ranges::sort(names);
-    return names;
-  }
-  /// The only file there.
-  std::string only_file() const {
-    const auto names = files();
-    EXPECT_EQ(names.size(), 1u);
-    return names.empty() ? path_ : path_ + "/" + names.front();
-  }
-
- private:
-  std::string path_;
-};
 
 /// Runs `body` in a process of its own; what it returns: empty for success.
 inline std::string in_child(const std::function<std::string()>& body) {

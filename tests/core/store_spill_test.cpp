@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/core/store_fixture.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
 namespace {
@@ -13,24 +14,14 @@ namespace fs = std::filesystem;
 
 class StoreSpillTest : public StoreTest {
  protected:
-  void SetUp() override {
-    std::string pattern = fs::temp_directory_path() / "holdfast-spill-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
   StoreOptions spilling_options() const {
     StoreOptions options = small_options();
-    options.lifetime.spill.directories = {directory_};
+    options.lifetime.spill.directories = {directory_.path()};
     return options;
   }
-  std::size_t files() const {
-    return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
-  }
+  std::size_t files() const { return directory_.files().size(); }
 
-  std::string directory_;
+  TemporaryDirectory directory_;
 };
 
 TEST_F(StoreSpillTest, FourTimesTheArenaIsPutAndReadBackInEveryWay) {
@@ -222,7 +213,7 @@ TEST_F(StoreSpillTest, AnAlteredFileIsCorruptAndNamesTheFile) {
   std::vector<ObjectRef> refs;
   for (std::uint64_t i = 0; i < 40; ++i) refs.push_back(put(store, 4_MiB, i));
   ASSERT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
-  for (const auto& file : fs::directory_iterator(directory_)) {
+  for (const auto& file : fs::directory_iterator(directory_.path())) {
     const int fd = ::open(file.path().c_str(), O_WRONLY);
     ASSERT_GE(fd, 0);
     for (off_t at = 1000; at < static_cast<off_t>(file.file_size()); at += 1 << 20)
@@ -235,7 +226,7 @@ TEST_F(StoreSpillTest, AnAlteredFileIsCorruptAndNamesTheFile) {
     if (pin) {
       EXPECT_TRUE(is_pattern(pin->bytes(), i)) << i;
     } else {
-      EXPECT_TRUE(fails(pin, Code::corrupt, directory_)) << i;
+      EXPECT_TRUE(fails(pin, Code::corrupt, directory_.path())) << i;
       ++corrupt;
     }
   }
@@ -245,7 +236,7 @@ TEST_F(StoreSpillTest, AnAlteredFileIsCorruptAndNamesTheFile) {
 
 TEST_F(StoreSpillTest, ADirectoryThatCannotBeUsedIsSaidAtOpen) {
   StoreOptions options = spilling_options();
-  options.lifetime.spill.directories = {directory_ + "/missing"};
+  options.lifetime.spill.directories = {directory_.path() + "/missing"};
   EXPECT_TRUE(fails(Store::open(options), Code::invalid, "missing"));
   options.lifetime.spill.above_percent = 99;
   EXPECT_TRUE(fails(Store::open(options), Code::invalid, "above_percent"));

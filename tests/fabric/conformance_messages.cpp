@@ -9,6 +9,8 @@
 namespace holdfast::fabric::test {
 namespace {
 
+using namespace std::chrono_literals;
+
 std::vector<std::byte> numbered(std::uint32_t number, std::size_t bytes = sizeof(std::uint32_t)) {
   std::vector<std::byte> out(bytes, static_cast<std::byte>(number & 0xff));
   std::memcpy(out.data(), &number, sizeof(number));
@@ -171,6 +173,34 @@ TEST_P(FabricMessages, WithoutAReceiverAreDropped) {
   Ended ended;
   from.send(peer, numbered(1), soon(), ended);
   drive_until([&] { return to.stats().receives == 1; });
+}
+
+// libfabric's rxm crashed on these while it closed their connections.
+TEST_P(FabricMessages, ClosingOverWhatNobodyHasTakenInIsSafe) {
+  constexpr std::size_t kSenders = 3, kEach = 5;
+  Endpoint& to = open();
+  std::vector<std::pair<Endpoint*, PeerId>> senders;
+  for (std::size_t i = 0; i < kSenders; ++i) {
+    Endpoint& from = open();
+    senders.emplace_back(&from, connect(from, to));
+  }
+  std::deque<Ended> ended;
+  const auto send_all = [&](std::size_t times) {
+    for (const auto& [from, peer] : senders)
+      for (std::size_t i = 0; i < times; ++i)
+        from->send(peer, pattern(100, 1), Deadline::after(world().clock(), 10s), ended.emplace_back());
+  };
+  const auto all_ended = [&] { return std::ranges::all_of(ended, &Ended::ended); };
+  send_all(1);
+  drive_until(all_ended);  // all are connected
+  send_all(kEach);
+  const Deadline arrived = Deadline::after(world().clock(), 1s);  // or not: it must be safe in any case
+  while (!all_ended() && !arrived.passed(world().clock())) {
+    for (const auto& [from, peer] : senders) from->poll();
+    world().turn();
+  }
+  close(to);
+  drive_until(all_ended);
 }
 
 TEST_P(FabricMessages, TheSameAddressGivesTheSamePeer) {

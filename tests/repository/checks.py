@@ -24,7 +24,7 @@ LONGEST_FILE = 500
 # Files that may be longer, each with its reason.
 LONG_FILES = {}
 # Files that have to be shorter.
-SHORT_FILES = {"examples/hello.cpp": 22}  # the first thing that is read: a program of about twenty lines
+SHORT_FILES = {"examples/hello.cpp": 20}  # the first thing that is read
 
 CODE = {".cpp", ".h", ".c", ".hpp"}
 NOT_OURS = {".git", "build", ".cache", ".venv", "__pycache__", "node_modules"}

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "holdfast/base/log.h"
 #include "tests/sim/player.h"
 #include "tests/sim/shrink.h"
 
@@ -48,6 +49,7 @@ int main(int count, char** arguments) {
     fmt::print(stderr, "usage: simulate_seeds SEEDS [FIRST [STRIDE]]\n");
     return 2;
   }
+  holdfast::set_log_level(holdfast::LogLevel::off);  // full disks and the like are what scenarios are about
   const auto number = [&](int index, std::uint64_t otherwise) {
     return count > index ? std::strtoull(arguments[index], nullptr, 10) : otherwise;
   };
