@@ -114,6 +114,12 @@ std::optional<ObjectId> id_in_header(const std::byte* block) noexcept {
                   word_at(block, offsetof(BlockHeader, id_low))};
 }
 
+std::uint64_t header_word(const std::byte* block) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, block, sizeof word);
+  return word;
+}
+
 HeaderCheck check_header(const std::byte* block, const BlockIdentity& expected) noexcept {
   if (!HOLDFAST_MUTATION(skip_identity_check) && !looks_like(block, expected.id)) return HeaderCheck::other;
   BlockHeader header;

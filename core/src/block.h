@@ -107,6 +107,9 @@ inline std::span<std::byte> spilled_part(std::byte* block, const BlockLayout& la
 /// Which object a header is of, where it looks like one.
 std::optional<ObjectId> id_in_header(const std::byte* block) noexcept;
 
+/// Of a header that was good: another one if the block was written anew, also by the same object.
+std::uint64_t header_word(const std::byte* block) noexcept;
+
 enum class HeaderCheck : std::uint8_t {
   good,
   other,    ///< not this object: freed, moved, or another one lies here now

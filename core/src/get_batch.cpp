@@ -94,10 +94,11 @@ Task<Status> land_from(Job& job, Channel& channel, std::vector<Run>& runs, std::
 }
 
 /// Fetches the runs, several in flight. What is not good there, or could not be read, is left as it is in
-/// `results`.
+/// `results`. `words`: of the headers of what was taken.
 Task<void> read_runs(Job& job, Channel& channel, const std::vector<Entry>& entries,
                      const std::vector<std::size_t>& order, std::vector<Run>& runs, Want want,
-                     Deadline deadline, PieceReader& reader, std::vector<Result<Pin>>& results) {
+                     Deadline deadline, PieceReader& reader, std::vector<Result<Pin>>& results,
+                     std::vector<std::uint64_t>& words) {
   std::size_t started = 0;
   for (std::size_t number = 0; number < runs.size(); ++number) {
     while (started < runs.size() && started < number + reader.depth()) {
@@ -119,11 +120,13 @@ Task<void> read_runs(Job& job, Channel& channel, const std::vector<Entry>& entri
     auto waiting = reader.wait(number);
     Status ended = co_await waiting;
     const Run& run = runs[number];
-    for (std::size_t i = run.first; i < run.last; ++i)
+    for (std::size_t i = run.first; i < run.last; ++i) {
+      words[order[i]] = header_word(run.landing + (entries[order[i]].location - run.source));
       results[order[i]] =
           ended
               ? take_from(job, run, entries[order[i]], want)
               : Result<Pin>(name_peer(job, entries[order[i]].owner, Error(ended.error()), "Store::get_many"));
+    }
     spoil_headers(run, entries, order, results);
     runs[number].hold.reset();
   }
@@ -139,7 +142,7 @@ struct Source {
 /// was freed or moved while it was read. Those that were count as not there.
 Task<void> confirm(Job& job, Channel& channel, const std::vector<Entry>& entries,
                    const std::vector<std::size_t>& order, Want want, Source source,
-                   std::vector<Result<Pin>>& results) {
+                   const std::vector<std::uint64_t>& words, std::vector<Result<Pin>>& results) {
   std::vector<std::size_t> unchecked;
   for (const std::size_t i : order)
     if (results[i] && !(want.check_read() && entries[i].layout.checksummed())) unchecked.push_back(i);
@@ -171,8 +174,9 @@ Task<void> confirm(Job& job, Channel& channel, const std::vector<Entry>& entries
     const Status ended = co_await waiting;
     const Entry& entry = entries[unchecked[number]];
     const BlockIdentity identity{entry.id, job.peers->card(entry.owner).incarnation, entry.layout};
-    if (!ended ||
-        check_header(block->address + number % reader.depth() * kMostHead, identity) != HeaderCheck::good)
+    const std::byte* const head = block->address + number % reader.depth() * kMostHead;
+    if (!ended || check_header(head, identity) != HeaderCheck::good ||
+        header_word(head) != words[unchecked[number]])
       doubt(unchecked[number]);
   }
   co_await reader.drain();
@@ -208,14 +212,15 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
   }
   std::ranges::sort(order, {}, [&](std::size_t i) { return entries[i].location; });
   std::vector<Run> runs = merge(entries, order);
+  std::vector<std::uint64_t> words(entries.size());
   // The last line of the arena may be shorter than the rounding made it.
   for (Run& run : runs) run.bytes = std::min(run.bytes, region->first + region->memory.bytes - run.source);
   {
     PieceReader reader(channel, *peer, *region, deadline, PieceReader::kMostDepth);
-    co_await read_runs(job, channel, entries, order, runs, want, deadline, reader, results);
+    co_await read_runs(job, channel, entries, order, runs, want, deadline, reader, results, words);
     co_await reader.drain();
   }
-  co_await confirm(job, channel, entries, order, want, {*peer, *region, deadline}, results);
+  co_await confirm(job, channel, entries, order, want, {*peer, *region, deadline}, words, results);
 
   const auto not_there = [&](std::size_t i) {
     return !results[i] && results[i].error().code == Code::not_found;

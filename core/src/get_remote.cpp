@@ -190,7 +190,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
                   landing.hold});
   };
 
-  std::uint64_t started = 0;
+  std::uint64_t started = 0, first_word = 0;
   // In a ring, a piece's place is free again only when the piece was copied out.
   const std::uint64_t window =
       landing.ring != 0 ? std::min<std::uint64_t>(reader.depth(), landing.ring) : reader.depth();
@@ -203,6 +203,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
       const HeaderCheck header = check_header(landing.base, identity);
       if (header == HeaderCheck::other) co_return BlockRead::Found::other;
       if (header == HeaderCheck::damaged) co_return BlockRead::Found::damaged;
+      first_word = header_word(landing.base);
     }
     if (number < head_piece) continue;
     const std::uint64_t piece = number - head_piece, first = cut.piece_first(piece),
@@ -229,12 +230,14 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     std::copy_n(bytes + (from - first * cut.chunk), until - from, to);
   }
   if (want.check_read() && layout.checksummed()) co_return BlockRead::Found::good;
-  // Nothing but the header tells then whether the block was freed or moved while it was read.
+  // Nothing but the header tells then whether the block was freed or moved while it was read, perhaps to come
+  // back.
   job.counters.add(Count::remote_reads);
   reader.start({entry.location, {landing.base, kBlockHeaderBytes + layout.table_bytes()}, landing.hold});
   auto again = reader.wait(total);
   HOLDFAST_CO_DO(co_await again);
-  const bool still = check_header(landing.base, identity) == HeaderCheck::good;
+  const bool still =
+      check_header(landing.base, identity) == HeaderCheck::good && header_word(landing.base) == first_word;
   co_return still ? BlockRead::Found::good : BlockRead::Found::other;
 }
 

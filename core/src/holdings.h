@@ -305,6 +305,8 @@ class Holdings {
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
   void renew_reserve();
   std::optional<Notice> nobody_comes(const ObjectId& id);
+  bool gives_way(const ObjectId& id);
+  void stay_on_disk(const ObjectId& id);
   std::optional<Block> block_for_restore(numa::NodeId node, const BlockLayout& layout, Lock& lock);
   std::string what_holds_memory() const;
   void wake_spiller() const {
@@ -356,7 +358,8 @@ class Holdings {
     ObjectId id;
     TimePoint asked;
   };
-  std::deque<Returning> returning_;  ///< to be brought back
+  std::deque<Returning> returning_;         ///< to be brought back
+  std::optional<TimePoint> no_room_since_;  ///< for the first of them
   std::vector<std::uint64_t> dead_copies_;
   std::optional<Block> reserve_;            ///< for bringing back, while something is on disk
   std::uint64_t largest_on_disk_ = 0;       ///< so far, bytes

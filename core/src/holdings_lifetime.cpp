@@ -97,10 +97,11 @@ std::string Holdings::what_holds_memory() const {
       "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), {} erased "
       "objects "
       "that are still pinned, {} drafts, copies of remote objects and the catalogue; the largest hole is "
-      "{}{}{}",
+      "{}{}{}{}",
       format_bytes(memory_->arena().bytes()), format_bytes(kept),
       kept_ ? " (pinned now, or not written yet)" : "", format_bytes(cached), format_bytes(pinned),
       format_bytes(rest), format_bytes(largest),
+      restore_waits_ ? "; an object that somebody gets from disk waits for room before all puts" : "",
       disk_refuses_.empty() ? "" : "; nothing more is written to disk: ", disk_refuses_);
 }
 

@@ -29,6 +29,9 @@ constexpr Duration kWantedFor = std::chrono::milliseconds(200);
 constexpr Duration kLeastStay = std::chrono::milliseconds(10);
 constexpr std::uint64_t kReadBytesPerNanosecond = 1;
 
+// How long room is made for what is to come back though nobody waits for it.
+constexpr Duration kUnaskedFor = std::chrono::seconds(1);
+
 Duration stay_of(std::uint64_t bytes) {
   return kLeastStay + Duration(static_cast<Duration::rep>(bytes / kReadBytesPerNanosecond));
 }
@@ -139,6 +142,7 @@ bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
   counts_.on_disk_bytes += entry.layout.block_bytes();
   wanted_ -= std::min(wanted_, block.extent.bytes);
   largest_on_disk_ = std::max(largest_on_disk_, entry.layout.block_bytes());
+  if (!reserve_) renew_reserve();  // before a put takes what is free now
   admission_.notify();
   return true;
 }
@@ -208,7 +212,13 @@ std::optional<Holdings::Restore> Holdings::next_restore() {
     const numa::NodeId node = memory_->arena().segments()[records_[*slot].segment].node;
     const auto block = block_for_restore(node, layout, lock);
     restore_waits_.store(!block, std::memory_order_relaxed);
-    if (!block) return std::nullopt;
+    if (!block && !gives_way(id)) return std::nullopt;
+    no_room_since_.reset();
+    if (!block) {
+      returning_.pop_front();
+      stay_on_disk(id);
+      continue;
+    }
     // Erased while the lock was let go? restored() will see, and the copy lives until then.
     returning_.pop_front();
     spoil_header(block->address);  // not yet an object
@@ -217,6 +227,22 @@ std::optional<Holdings::Restore> Holdings::next_restore() {
   restore_waits_.store(false, std::memory_order_relaxed);
   renew_reserve();
   return std::nullopt;
+}
+
+/// There is no room for it, and nobody waits: it was prefetched, or whoever asked has given up. Others are
+/// not to wait behind it for ever.
+bool Holdings::gives_way(const ObjectId& id) {
+  const TimePoint now = clock_.now();
+  if (!no_room_since_) no_room_since_ = now;
+  return now - *no_room_since_ >= kUnaskedFor && !waiting_.contains(Key::of(id));
+}
+
+void Holdings::stay_on_disk(const ObjectId& id) {
+  const auto slot = catalogue_.slot_of(Key::of(id));
+  if (!slot) return;
+  records_[*slot].place = Record::Place::disk;
+  counts_.returning -= 1;
+  settle(id);
 }
 
 /// Room for an object that comes back: where puts find theirs, else the reserve.
@@ -242,9 +268,10 @@ void Holdings::renew_reserve() {
   }
   const std::uint64_t bytes = std::min(largest_on_disk_, memory_->arena().bytes() / kReserveShare);
   if (reserve_ && reserve_->extent.bytes >= bytes) return;
+  auto block = memory_->allocate(bytes, kCacheLine, std::nullopt);
+  if (!block) return;  // a smaller one is better than none
   if (reserve_) memory_->free(*reserve_);
-  reserve_.reset();
-  if (auto block = memory_->allocate(bytes, kCacheLine, std::nullopt)) reserve_ = *block;
+  reserve_ = *block;
 }
 
 std::optional<Notice> Holdings::restored(const Restore& restore) {
@@ -280,11 +307,8 @@ std::optional<Notice> Holdings::not_restored(const Restore& restore, Error error
   if (restore.block.address != nullptr) memory_->free(restore.block);
   const auto slot = catalogue_.slot_of(Key::of(restore.id));
   if (!slot) return nobody_comes(restore.id);
-  records_[*slot].place = Record::Place::disk;
-  counts_.returning -= 1;
-  auto notice = take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
-  settle(restore.id);
-  return notice;
+  stay_on_disk(restore.id);
+  return take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
 }
 
 std::optional<Notice> Holdings::nobody_comes(const ObjectId& id) {

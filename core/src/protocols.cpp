@@ -315,7 +315,7 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
                                                      TokenId token, Deadline deadline) {
   job.counters.add(Count::reference_messages);
   References& references = *job.references;
-  const HoldRequest request{id, references.new_hold(), token};
+  const HoldRequest request{id, references.ask(id), token};
   if (HOLDFAST_MUTATION(no_hold_before_redeem)) co_return references.granted(id, owner, request.number);
   WireWriter body;
   put_hold(body, request);
@@ -330,6 +330,8 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
     put_report(report, undo);
     channel.tell(job.peers->receiver(owner), MessageType::report, report.take());
     references.not_answered(id, owner, request.number);
+  } else {
+    references.refused(id);
   }
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
 }

@@ -47,6 +47,27 @@ std::shared_ptr<Reference> References::share(const ObjectId& id, MemberId owner)
   return std::make_shared<Reference>(shared_from_this(), id, owner);
 }
 
+std::uint64_t References::ask(const ObjectId& id) {
+  const std::lock_guard lock(mutex_);
+  ++asked_for_[id];
+  return ++last_hold_;
+}
+
+/// What was dropped meanwhile can be reported when there is no other.
+void References::answered(const ObjectId& id) {
+  const auto at = asked_for_.find(id);
+  if (at == asked_for_.end() || --at->second > 0) return;
+  asked_for_.erase(at);
+  if (const auto borrowed = borrowed_.find(id);
+      borrowed != borrowed_.end() && borrowed->second.references == 0)
+    something_to_report();
+}
+
+void References::refused(const ObjectId& id) {
+  const std::lock_guard lock(mutex_);
+  answered(id);
+}
+
 std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owner, std::uint64_t number) {
   const std::lock_guard lock(mutex_);
   Borrowed& borrowed = borrowed_[id];
@@ -54,11 +75,13 @@ std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owne
   borrowed.number = std::max(borrowed.number, number);
   borrowed.reporting = false;
   borrowed.owner = owner;
+  answered(id);
   return std::make_shared<Reference>(shared_from_this(), id, owner);
 }
 
 void References::not_answered(const ObjectId& id, MemberId owner, std::uint64_t number) {
   const std::lock_guard lock(mutex_);
+  answered(id);
   if (closed_) return;
   pending_[owner].undone.push_back({id, number});
   something_to_report();
@@ -102,12 +125,12 @@ void References::take_own(std::vector<ObjectId>& dropped) {
   own_dropped_some_.store(false, std::memory_order_relaxed);
 }
 
-std::vector<ReferenceReport> References::take_reports(std::size_t most) {
+std::vector<ReferenceReport> References::take_reports(std::size_t most, UnderWay under_way) {
   std::vector<ReferenceReport> reports;
   const std::lock_guard lock(mutex_);
   woken_ = false;
   for (auto& [owner, pending] : pending_) {
-    if (pending.under_way) continue;
+    if (pending.under_way && under_way == UnderWay::wait) continue;
     ReferenceReport report;
     report.owner = owner;
     const std::size_t tokens = std::min(most, pending.tokens.size());
@@ -120,14 +143,20 @@ std::vector<ReferenceReport> References::take_reports(std::size_t most) {
     report.undone.assign(pending.undone.begin(), undone_end);
     pending.undone.erase(pending.undone.begin(), undone_end);
     std::size_t looked = 0;
+    std::vector<ObjectId> later;
     for (; looked < pending.dropped.size() && tokens + undone + report.drops.size() < most; ++looked) {
       const auto at = borrowed_.find(pending.dropped[looked]);
       if (at == borrowed_.end() || at->second.references > 0 || at->second.reporting) continue;
+      if (asked_for_.contains(at->first)) {
+        later.push_back(at->first);
+        continue;
+      }
       at->second.reporting = true;
       report.drops.push_back({at->first, at->second.number});
     }
     pending.dropped.erase(pending.dropped.begin(),
                           pending.dropped.begin() + static_cast<std::ptrdiff_t>(looked));
+    pending.dropped.insert(pending.dropped.end(), later.begin(), later.end());
     if (report.tokens.empty() && report.drops.empty() && report.undone.empty()) continue;
     pending.under_way = true;
     reports.push_back(std::move(report));

@@ -87,10 +87,14 @@ class References : public std::enable_shared_from_this<References> {
 
   /// A handle for another member's object that this process holds already; nullptr where it does not.
   std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner);
-  /// A number for a new hold, to ask the owner for.
-  std::uint64_t new_hold() noexcept { return next_hold_.fetch_add(1, std::memory_order_relaxed); }
+  /// A number for a new hold, to ask the owner for; one of the three below follows. No drop of the object is
+  /// reported before: it would end this hold, too, where a later one was granted, and dropped, before the
+  /// answer to this one was seen.
+  std::uint64_t ask(const ObjectId& id);
   /// The owner has granted it.
   std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number);
+  /// It has not.
+  void refused(const ObjectId& id);
   /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
   void not_answered(const ObjectId& id, MemberId owner, std::uint64_t number);
 
@@ -103,9 +107,10 @@ class References : public std::enable_shared_from_this<References> {
   void take_own(std::vector<ObjectId>& dropped);
   bool has_own() const noexcept { return own_dropped_some_.load(std::memory_order_relaxed); }
 
-  /// What there is to report now, at most `most` items to each owner; nothing to those with a report under
-  /// way.
-  std::vector<ReferenceReport> take_reports(std::size_t most);
+  /// Whether an owner with a report under way gets another.
+  enum class UnderWay : std::uint8_t { wait, follow };
+  /// What there is to report now, at most `most` items to each owner.
+  std::vector<ReferenceReport> take_reports(std::size_t most, UnderWay under_way = UnderWay::wait);
   enum class Outcome : std::uint8_t {
     heard,
     unheard,  ///< to be reported again
@@ -132,10 +137,10 @@ class References : public std::enable_shared_from_this<References> {
     bool under_way = false;
   };
   void dropped(const Reference& reference) noexcept;
-  void something_to_report();  // with the lock
+  void answered(const ObjectId& id);  // with the lock
+  void something_to_report();         // with the lock
 
   const MemberId self_;
-  std::atomic<std::uint64_t> next_hold_{1};
   std::atomic<bool> own_dropped_some_{false};
 
   mutable std::mutex mutex_;
@@ -143,6 +148,8 @@ class References : public std::enable_shared_from_this<References> {
   std::function<void()> wake_;
   bool woken_ = false;
   bool closed_ = false;
+  std::uint64_t last_hold_ = 0;
+  std::unordered_map<ObjectId, std::uint32_t> asked_for_;  ///< holds without an answer yet
   std::vector<ObjectId> own_dropped_;
   std::unordered_map<ObjectId, Borrowed> borrowed_;
   std::map<MemberId, Pending> pending_;

@@ -22,7 +22,7 @@ constexpr unsigned kProbesThatFail = 3;
 // Before a report is repeated to an owner that cannot be reached, doubled each time.
 constexpr Duration kFirstPause = std::chrono::milliseconds(10);
 constexpr Duration kLongestPause = std::chrono::seconds(30);
-// For a quarter of an hour at least.
+// For a quarter of an hour at least, whether it is silent or cannot be reached.
 constexpr unsigned kMostTries = 42;
 
 }  // namespace
@@ -97,7 +97,7 @@ Task<References::Outcome> Reporter::send_report(MemberId owner, std::vector<std:
     auto reply = co_await channel_.call(receiver, MessageType::report, body,
                                         Deadline::after(job_.clock, kReportTimeout));
     if (reply) co_return References::Outcome::heard;
-    if (reply.error().code != Code::owner_lost) co_return References::Outcome::unheard;
+    if (channel_.closing()) co_return References::Outcome::unheard;
     if (channel_.is_replaced(receiver) || HOLDFAST_MUTATION(lose_drops)) co_return References::Outcome::lost;
     co_await channel_.sleep(job_.clock.now() + pause);
     if (channel_.closing()) co_return References::Outcome::unheard;
@@ -158,6 +158,20 @@ void Reporter::probed(MemberId member, const Status& alive) {
 }
 
 void Reporter::say_farewell() {
+  // Tokens that were made just now keep their objects from here on, so they are told first. Nobody waits for
+  // an answer: this follows reports that are under way, and is followed by the farewell, on the same
+  // connections.
+  for (;;) {
+    std::vector<ReferenceReport> reports =
+        job_.references->take_reports(kReportItems, References::UnderWay::follow);
+    if (reports.empty()) break;
+    for (const ReferenceReport& report : reports) {
+      job_.counters.add(Count::reference_messages);
+      WireWriter body;
+      put_report(body, report);
+      channel_.tell(job_.peers->receiver(report.owner), MessageType::report, body.take());
+    }
+  }
   for (const MemberId owner : job_.references->owners())
     channel_.tell(job_.peers->receiver(owner), MessageType::leave, {});
 }

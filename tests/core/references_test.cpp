@@ -17,7 +17,7 @@ class ReferencesTest : public ::testing::Test {
     table->set_wake([this] { ++woken; });
   }
   std::shared_ptr<Reference> hold(const ObjectId& id, MemberId owner = kOwner) {
-    return table->granted(id, owner, table->new_hold());
+    return table->granted(id, owner, table->ask(id));
   }
   /// The only report there is, which names one drop.
   ReferenceReport one_drop(const ObjectId& id) {
@@ -64,12 +64,53 @@ TEST_F(ReferencesTest, ADropUnderWayCannotBeTakenBackAndANewHoldOutlivesIt) {
   hold(kA).reset();
   ReferenceReport report = one_drop(kA);
   EXPECT_FALSE(table->share(kA, kOwner)) << "the owner may have heard";
-  const std::uint64_t number = table->new_hold();
+  const std::uint64_t number = table->ask(kA);
   auto again = table->granted(kA, kOwner, number);
   table->reported(std::move(report), Outcome::heard);
   EXPECT_TRUE(table->share(kA, kOwner)) << "the new hold counts";
   again.reset();
   EXPECT_EQ(one_drop(kA).drops[0].number, number);
+}
+
+// Two threads redeem at once, and the answer to the later hold is seen first. Its drop would end both at the
+// owner.
+TEST_F(ReferencesTest, ADropWaitsForTheAnswerToAnEarlierHold) {
+  const std::uint64_t first = table->ask(kA), second = table->ask(kA);
+  table->granted(kA, kOwner, second).reset();
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+  const auto kept = table->granted(kA, kOwner, first);
+  EXPECT_TRUE(table->take_reports(kMany).empty()) << "it is held";
+}
+
+TEST_F(ReferencesTest, ADropIsReportedWhenAnEarlierHoldWasRefusedOrNotAnswered) {
+  for (const bool refused : {true, false}) {
+    const std::uint64_t first = table->ask(kA), second = table->ask(kA);
+    table->granted(kA, kOwner, second).reset();
+    EXPECT_TRUE(table->take_reports(kMany).empty());
+    woken = 0;
+    if (refused)
+      table->refused(kA);
+    else
+      table->not_answered(kA, kOwner, first);
+    EXPECT_EQ(woken, 1);
+    ReferenceReport report = one_drop(kA);
+    EXPECT_EQ(report.drops[0].number, second);
+    table->reported(std::move(report), Outcome::heard);
+    EXPECT_TRUE(table->owners().empty());
+  }
+}
+
+TEST_F(ReferencesTest, BeforeAMemberLeavesWhatIsLeftFollowsAReportThatIsUnderWay) {
+  const auto reference = hold(kA);
+  table->make_token(reference);
+  const auto first = table->take_reports(kMany);
+  ASSERT_EQ(first.size(), 1U);
+  table->make_token(reference);
+  EXPECT_TRUE(table->take_reports(kMany).empty());
+  const auto last = table->take_reports(kMany, References::UnderWay::follow);
+  ASSERT_EQ(last.size(), 1U);
+  ASSERT_EQ(last[0].tokens.size(), 1U);
+  EXPECT_EQ(last[0].tokens[0].number, 2U);
 }
 
 TEST_F(ReferencesTest, WhatWasNotHeardIsReportedAgainAndWhatIsLostIsNot) {
@@ -83,7 +124,7 @@ TEST_F(ReferencesTest, WhatWasNotHeardIsReportedAgainAndWhatIsLostIsNot) {
 }
 
 TEST_F(ReferencesTest, AHoldWithoutAnAnswerIsTakenBackUntilTheOwnerHasHeard) {
-  const std::uint64_t number = table->new_hold();
+  const std::uint64_t number = table->ask(kA);
   const auto other = hold(kA);
   table->not_answered(kA, kOwner, number);
   EXPECT_EQ(woken, 1);

@@ -1,10 +1,13 @@
 // Proof that the simulated jobs can fail: each of these mistakes, made on purpose, is found within few seeds.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 
+#include "holdfast/base/log.h"
 #include "src/mutation.h"
 #include "tests/sim/player.h"
+#include "tests/sim/shrink.h"
 
 namespace holdfast::sim::test {
 namespace {
@@ -46,6 +49,7 @@ constexpr Mistake kMistakes[] = {
 #undef MISTAKE
 
 TEST(Mutations, AreAllFound) {
+  set_log_level(LogLevel::off);  // disks that fill up and the like are what scenarios are about
   std::printf("%-28s %6s  %s\n", "mistake", "seeds", "first seen as");
   for (const Mistake& mistake : kMistakes) {
     active_mutation = mistake.mutation;
@@ -56,11 +60,28 @@ TEST(Mutations, AreAllFound) {
       if (!played.violations.empty()) seen = played.violations.front();
     }
     active_mutation = Mutation::none;
+    EXPECT_EQ(play(make_scenario(seed)).violations, std::vector<std::string>()) << "without the mistake";
     std::printf("%-28s %6llu  %.120s\n", mistake.name, static_cast<unsigned long long>(seed),
                 seen.empty() ? "never" : seen.c_str());
     std::fflush(stdout);
     EXPECT_FALSE(seen.empty()) << mistake.name;
   }
+}
+
+/// What a failing seed is made into: shorter, it fails still, and can be pasted in.
+TEST(Mutations, AFailingScenarioIsMadeShort) {
+  set_log_level(LogLevel::off);
+  active_mutation = Mutation::forget_waiter;
+  std::uint64_t seed = 1;
+  while (seed < 100 && play(make_scenario(seed)).violations.empty()) ++seed;
+  const Scenario whole = make_scenario(seed), small = shrink(whole, 500);
+  EXPECT_FALSE(play(small).violations.empty());
+  EXPECT_LT(small.steps.size() * 5, whole.steps.size());
+  active_mutation = Mutation::none;
+  EXPECT_EQ(play(small).violations, std::vector<std::string>());
+  const std::string text = as_test(small, "Short");
+  EXPECT_NE(text.find("Short"), std::string::npos);
+  EXPECT_GT(std::ranges::count(text, '\n'), static_cast<std::ptrdiff_t>(small.steps.size()));
 }
 
 TEST(Mutations, WithoutThemNothingIsFound) {

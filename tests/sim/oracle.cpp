@@ -147,6 +147,12 @@ void Oracle::ended(const Operation& operation) {
                          operation.what, (now() - latest).count() / 1000));
 }
 
+void Oracle::counted(const Operation& operation, std::size_t results, std::size_t objects) {
+  if (results != objects)
+    complain(fmt::format("rank {}: {}: {} results for {} objects", operation.member.value, operation.what,
+                         results, objects));
+}
+
 void Oracle::never_ended(const Operation& operation) {
   complain(fmt::format("rank {}: {}: never ended", operation.member.value, operation.what));
 }
@@ -328,8 +334,8 @@ void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint3
     if (naming == nullptr) return;
     naming->done = now();
     for (const Naming& other : names_[name])
-      if (other.object != object && other.done && *other.done < naming->start &&
-          !objects_.at(other.object).erase_tried && !is_troubled(home_of(name)))
+      if (other.object != object && other.done && !objects_.at(other.object).erase_tried &&
+          !is_troubled(home_of(name)))
         complain(fmt::format("{}: object {} has the name already", operation.what, other.object));
     return;
   }
@@ -360,8 +366,10 @@ void Oracle::redeemed(const Operation& operation, const Token& token, const Resu
   if (handle) return;
   const Object& it = objects_.at(token.object);
   const Error& error = handle.error();
-  // Without its maker a token that the owner has not heard of is worth nothing.
-  const bool alone = is_troubled(token.maker) || were_silent(token.maker, it.owner);
+  // Without its maker a token that the owner has not heard of is worth nothing; but who leaves has told
+  // first.
+  const bool told = left_.contains(token.maker.value) && !is_troubled(it.owner);
+  const bool alone = (is_troubled(token.maker) && !told) || were_silent(token.maker, it.owner);
   if (error.code == Code::expired &&
       (alone || now() - token.made >= std::chrono::milliseconds(scenario_.token_ms)))
     return;

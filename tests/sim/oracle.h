@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,16 @@ class Oracle {
 
   /// `act` was done to the member's disks.
   void disk_trouble(MemberId member, Act act);
-  void trouble(MemberId member) { troubled_[member.value] = true; }
+  void trouble(MemberId member) {
+    troubled_[member.value] = true;
+    left_.erase(member.value);
+  }
+  /// It has taken its leave: what it had promised before counts, unless something had been done to it.
+  void left(MemberId member) {
+    const bool well = !is_troubled(member);
+    trouble(member);
+    if (well) left_.insert(member.value);
+  }
   void stopped(MemberId member);
   void resumed(MemberId member);
   void cut(MemberId one, MemberId other);
@@ -82,6 +92,8 @@ class Oracle {
   // --- what comes of it
 
   void ended(const Operation& operation);
+  /// A get of many gave so many results.
+  void counted(const Operation& operation, std::size_t results, std::size_t objects);
   void never_ended(const Operation& operation);
   void got(const Operation& operation, std::uint32_t object, const Result<Pin>& pin,
            const std::optional<ByteRange>& range);
@@ -150,6 +162,7 @@ class Oracle {
   std::map<std::uint32_t, std::vector<Naming>> names_;
   std::map<std::uint32_t, std::uint32_t> names_being_erased_;  ///< by how many
   std::map<std::uint32_t, bool> troubled_;
+  std::set<std::uint32_t> left_;              ///< of the troubled, those who only took their leave
   std::map<std::uint32_t, bool> bad_disks_;   ///< members whose disks have lost something, or refused it
   std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
   std::map<std::uint32_t, Many> many_;        ///< by member

@@ -212,13 +212,18 @@ void Player::get_many(MemberId member, const Entry& like) {
   Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
   operation.shares_deadline = true;
   oracle_.many_begun(member, like.owner);
-  spawn(app(member).get_many(std::move(entries), time),
-        [this, operation, objects, handles, owner = like.owner](const std::vector<Result<Pin>>& pins) {
-          oracle_.many_ended(operation.member, owner);
-          for (std::size_t i = 0; i < pins.size(); ++i)
-            if (end(operation, Act::get_many, code_of(pins[i])))
-              oracle_.got(operation, objects[i], pins[i], {});
-        });
+  const std::uint64_t number = next_operation_++;
+  under_way_.emplace(number, operation);
+  spawn(
+      app(member).get_many(std::move(entries), time),
+      [this, operation, number, objects, handles, owner = like.owner](const std::vector<Result<Pin>>& pins) {
+        under_way_.erase(number);
+        oracle_.many_ended(operation.member, owner);
+        oracle_.counted(operation, pins.size(), objects.size());
+        for (std::size_t i = 0; i < std::min(pins.size(), objects.size()); ++i)
+          if (end(operation, Act::get_many, code_of(pins[i])))
+            oracle_.got(operation, objects[i], pins[i], {});
+      });
   nudge(member);
 }
 

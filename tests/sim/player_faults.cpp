@@ -19,7 +19,7 @@ void Player::fault(const Step& step) {
       return let_go(member);
     case Act::leave:
       if (!runs(member)) return;
-      oracle_.trouble(member);
+      oracle_.left(member);
       cluster_->leave(member);
       return let_go(member);
     case Act::restart:
