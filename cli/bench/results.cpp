@@ -155,7 +155,7 @@ json to_json(const std::vector<BenchResult>& results) {
     if (const auto reached = result.reached()) entry["reached"] = *reached;
     list.push_back(std::move(entry));
   }
-  return {{"results", std::move(list)}};
+  return {{"format", kResultsFormat}, {"results", std::move(list)}};
 }
 
 std::string to_table(const std::vector<BenchResult>& results) {

@@ -37,7 +37,10 @@ std::string plain_name(const std::string& name);
 /// repetition. Errors: invalid (not such an output).
 Result<std::vector<BenchResult>> parse_results(const std::string& json);
 
-/// For `--json`: an object with an array "results".
+/// Of what to_json() writes; another number where it means something else.
+inline constexpr int kResultsFormat = 1;
+
+/// For `--json`: an object with "format" and an array "results".
 nlohmann::json to_json(const std::vector<BenchResult>& results);
 
 /// One line a result: what, measured, limit, ratio, goal, reached; aligned.

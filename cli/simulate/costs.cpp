@@ -8,6 +8,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cli/bench/results.h"
+
 namespace holdfast::cli {
 namespace {
 
@@ -23,6 +25,8 @@ constexpr FabricDefaults kRdma{3'000, 1'000'000, 20e9};
 constexpr double kDiskWrite = 2.0e9, kDiskRead = 2.5e9, kDiskLatency = 80'000;
 constexpr double kChecksumNsPerByte = 1 / 18.0;  // of memory that is in no cache
 constexpr double kTcpLatency = 1'000;
+// What nanoseconds, bytes a second and operations a second can be.
+constexpr double kLeastFigure = 1e-2, kMostFigure = 1e15;
 
 tl::unexpected<Error> bad(std::string detail) {
   return fail(Code::invalid, "holdfast simulate", std::move(detail));
@@ -35,12 +39,20 @@ class Measured {
     const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!parsed.is_object() || !parsed.contains("results") || !parsed["results"].is_array())
       return bad("the costs file is not what `holdfast bench --json FILE` writes");
+    if (const auto format = parsed.find("format"); format == parsed.end() || *format != kResultsFormat)
+      return bad(
+          "the costs file was written by another version of `holdfast bench`; measure again with this one");
     Measured measured;
     for (const json& entry : parsed["results"]) {
       if (!entry.is_object() || !entry.contains("what") || !entry["what"].is_string()) continue;
       const auto value = entry.find("measured");
-      if (value == entry.end() || !value->is_number() || value->get<double>() <= 0) continue;
-      measured.values_[entry["what"].get<std::string>()] = value->get<double>();
+      if (value == entry.end() || !value->is_number()) continue;
+      const double number = value->get<double>();
+      if (number <= 0) continue;  // could not be measured
+      if (!(number >= kLeastFigure && number <= kMostFigure))
+        return bad(fmt::format("the costs file says {} of {}, which no machine does; measure again", number,
+                               entry["what"].get<std::string>()));
+      measured.values_[entry["what"].get<std::string>()] = number;
     }
     if (const auto machine = parsed.find("machine"); machine != parsed.end() && machine->is_object())
       if (const auto rdma = machine->find("rdma"); rdma != machine->end() && rdma->is_boolean())

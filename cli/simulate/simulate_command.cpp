@@ -101,6 +101,8 @@ Result<Simulated> plan(const SimulateOptions& given) {
   all.options.disks = given.disks > 0 ? given.disks : spills ? 1 : 0;
   if (!given.arena.empty()) {
     HOLDFAST_TRY(all.options.arena_bytes, parse_bytes(given.arena));
+    if (all.options.arena_bytes == 0)
+      return fail(Code::invalid, "holdfast simulate", "an arena of 0 bytes can hold nothing; see --arena");
   } else {
     all.options.arena_bytes = sim::sufficient_arena(workload);
     // Half of the objects, and room to work in.

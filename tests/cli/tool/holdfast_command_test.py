@@ -167,7 +167,7 @@ class Simulate(unittest.TestCase):
 
     def test_takes_costs_from_what_bench_wrote(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as costs:
-            json.dump({"machine": {"rdma": False}, "results": [
+            json.dump({"format": 1, "machine": {"rdma": False}, "results": [
                 {"what": "put/1048576/checksum", "unit": "B/s", "measured": 1e6}]}, costs)
             costs.flush()
             forecast = json.loads(holdfast(*self.SMALL, "--costs", costs.name, "--json", "-").stdout)

@@ -9,7 +9,8 @@
 namespace holdfast::cli::test {
 namespace {
 
-constexpr const char* kMeasured = R"({"machine": {"cores": 2, "provider": "net", "rdma": false}, "results": [
+constexpr const char* kMeasured =
+    R"({"format": 1, "machine": {"cores": 2, "provider": "net", "rdma": false}, "results": [
   {"what": "get_remote/8", "unit": "ns", "measured": 26000.0},
   {"what": "get_many/scattered", "unit": "/s", "measured": 125000.0},
   {"what": "get_remote/67108864", "unit": "B/s", "measured": 4e9},
@@ -54,10 +55,25 @@ TEST(SimulateCosts, WhatIsNoCostsFileIsRefused) {
     ASSERT_FALSE(costs.has_value()) << text;
     EXPECT_NE(costs.error().message().find("holdfast bench --json"), std::string::npos);
   }
-  const auto empty =
-      read_costs(R"({"results": [{"what": "open/from_call", "measured": 1.0}, 7]})", std::nullopt, 1);
+  const auto empty = read_costs(
+      R"({"format": 1, "results": [{"what": "open/from_call", "measured": 1.0}, 7]})", std::nullopt, 1);
   ASSERT_FALSE(empty.has_value());
   EXPECT_NE(empty.error().message().find("none of the figures"), std::string::npos);
+}
+
+TEST(SimulateCosts, FiguresOfAnotherVersionOrOfNoMachineAreRefused) {
+  for (const auto& [text, said] :
+       {std::pair(R"({"results": [{"what": "get_remote/8", "measured": 900}]})", "another version"),
+        std::pair(R"({"format": 2, "results": [{"what": "get_remote/8", "measured": 900}]})",
+                  "another version"),
+        std::pair(R"({"format": 1, "results": [{"what": "get_remote/8", "measured": 1e300}]})",
+                  "get_remote/8"),
+        std::pair(R"({"format": 1, "results": [{"what": "put/8/checksum", "measured": 1e-300}]})",
+                  "put/8")}) {
+    const auto costs = read_costs(text, std::nullopt, 1);
+    ASSERT_FALSE(costs.has_value()) << text;
+    EXPECT_NE(costs.error().message().find(said), std::string::npos) << costs.error().message();
+  }
 }
 
 /// What a read of `bytes` takes on an idle simulated network between two hosts of a rack.
@@ -72,7 +88,7 @@ double read_ns(const sim::NetworkOptions& options, std::uint64_t bytes) {
 TEST(SimulateCosts, AnIdleNetworkTakesAsLongAsWasMeasured) {
   for (const FabricKind fabric : {FabricKind::tcp, FabricKind::rdma})
     for (const char* const text :
-         {kMeasured, R"({"results": [{"what": "get_remote/8", "measured": 900}]})"}) {
+         {kMeasured, R"({"format": 1, "results": [{"what": "get_remote/8", "measured": 900}]})"}) {
       auto costs = read_costs(text, fabric, 1 << 20);
       ASSERT_TRUE(costs.has_value());
       const sim::NetworkOptions network = network_of(*costs, {});
