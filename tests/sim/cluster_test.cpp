@@ -158,6 +158,22 @@ TEST_P(ClusterTest, ALeavingMemberIsMissedAtOnce) {
   EXPECT_EQ(cluster_->life({2}), nullptr);
 }
 
+TEST_P(ClusterTest, ATokenMadeJustBeforeItsMakerLeavesIsGood) {
+  start();
+  auto made = finish(0, app(0).put(bytes_of(1000, 2), {}, 1s));
+  const auto held = finish(2, app(2).redeem(app(0).token(*made), 1s));
+  ASSERT_TRUE(held.has_value());
+  *made = {};
+  cluster_->timeline().run_for(5s);
+  const PassedToken token = app(2).token(*held);
+  cluster_->leave({2});
+  cluster_->timeline().run_for(100ms);
+  ASSERT_EQ(cluster_->life({2}), nullptr);
+  const auto got = finish(3, app(3).redeem(token, 1s));
+  ASSERT_TRUE(got.has_value()) << got.error().message();
+  EXPECT_EQ(objects(0), 1U);
+}
+
 TEST_P(ClusterTest, WhatDoesNotFitGoesToDiskAndComesBack) {
   start(1);
   std::vector<Handle> made;
@@ -168,6 +184,7 @@ TEST_P(ClusterTest, WhatDoesNotFitGoesToDiskAndComesBack) {
   }
   const auto counts = [&] { return cluster_->life({0})->job().holdings->counts(); };
   EXPECT_GT(counts().on_disk, 20U);
+  EXPECT_EQ(counts().thrashing, 0U);
   for (const std::uint32_t rank : {0U, 1U, 2U})
     for (int seed = 0; seed < 40; ++seed) {
       const Entry entry = made[static_cast<std::size_t>(seed)].entry;
@@ -175,6 +192,7 @@ TEST_P(ClusterTest, WhatDoesNotFitGoesToDiskAndComesBack) {
       ASSERT_TRUE(pin.has_value()) << rank << ", " << seed << ": " << pin.error().message();
       EXPECT_TRUE(std::ranges::equal(pin->bytes(), bytes_of(20'000, seed)));
     }
+  EXPECT_GT(counts().thrashing, 0U) << "more than an arena came back within ten seconds, again and again";
   made.clear();
   cluster_->timeline().run_for(1s);
   EXPECT_EQ(counts().objects, 0U);
