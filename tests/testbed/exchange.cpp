@@ -77,6 +77,40 @@ void get_all_of(Store& store, std::uint32_t other, bool shares_host) {
   EXPECT_EQ(remote, shares_host ? 0 : gets) << "rank " << other;
 }
 
+/// Each promises an object to its neighbour before it is sealed; it has a part, which nothing else keeps
+/// then.
+void promise_one_each(Store& store) {
+  const std::uint32_t me = store.rank(), previous = (me + store.size() - 1) % store.size();
+  constexpr std::uint64_t kSize = 5000, kPart = 100;
+  PutOptions with_part;
+  with_part.parts.push_back(store.put(pattern(kPart, me)).value());
+  auto draft = store.draft(kSize, with_part);
+  with_part.parts.clear();
+  ASSERT_TRUE(good(draft));
+  fill_pattern(draft->bytes(), me);
+  ASSERT_TRUE(good(store.put(name("draft", me), bytes_of(draft->ref().value().token()))));
+  const auto told = store.get(name("draft", previous), kLong);
+  ASSERT_TRUE(good(told));
+  const auto theirs = store.redeem(text_of(*told));
+  ASSERT_TRUE(good(theirs));
+  ASSERT_TRUE(good(store.barrier(kLong)));  // all have been promised theirs
+  ASSERT_TRUE(good(std::move(*draft).seal()));
+  const std::vector<ObjectRef> promised{*theirs};
+  const auto waited = store.wait(promised, 1, kLong);
+  ASSERT_TRUE(good(waited));
+  EXPECT_EQ(waited->ready.size(), 1U);
+  EXPECT_TRUE(good(store.prefetch(promised)));
+  EXPECT_TRUE(store.contains(*theirs, kLong).value());
+  const auto pin = store.get(*theirs, kLong);
+  EXPECT_TRUE(good(pin) && pin->size() == kSize && is_pattern(pin->bytes(), previous));
+  const auto parts = store.parts(*theirs, kLong);
+  ASSERT_TRUE(good(parts));
+  ASSERT_EQ(parts->size(), 1U);
+  const auto part = store.get(parts->front(), kLong);
+  EXPECT_TRUE(good(part) && part->size() == kPart && is_pattern(part->bytes(), previous));
+  ASSERT_TRUE(good(store.barrier(kLong)));
+}
+
 /// Each erases an object of its neighbour, and nobody finds it any more.
 void erase_one_each(Store& store) {
   const std::uint32_t next = (store.rank() + 1) % store.size();
@@ -107,6 +141,7 @@ void run_exchange(Store& store, const JobOptions& options) {
     EXPECT_EQ(hosts.size(), options.hosts);
   }
   ASSERT_TRUE(good(store.barrier(kLong)));
+  promise_one_each(store);
   erase_one_each(store);
   const Stats stats = store.stats();
   EXPECT_EQ(stats.corrupt + stats.members_lost, 0U);
