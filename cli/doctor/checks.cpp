@@ -176,10 +176,15 @@ Finding check_locked_memory(const Machine& machine) {
   const std::string found = fmt::format("limited to {}", format_bytes(machine.locked_memory));
   if (machine.locked_memory >= arena) return {kName, Health::ok, found, ""};
   if (!uses_rdma(machine)) return {kName, Health::ok, found + "; only RDMA devices need more", ""};
+  const std::string problem =
+      fmt::format("{}; the RDMA device has to lock an arena of {}", found, format_bytes(arena));
+  if (machine.most_locked_memory >= arena)
+    return {kName, Health::problem, problem,
+            "ulimit -l unlimited    # before starting; for good: memlock in /etc/security/limits.conf"};
   return {
-      kName, Health::problem,
-      fmt::format("{}; the RDMA device has to lock an arena of {}", found, format_bytes(arena)),
-      "ulimit -l unlimited    # or memlock in /etc/security/limits.conf, LimitMEMLOCK=infinity for slurmd"};
+      kName, Health::problem, problem + ", and only root can raise the limit",
+      "echo '* - memlock unlimited' >> /etc/security/limits.conf    # as root, then log in again; for Slurm "
+      "LimitMEMLOCK=infinity in the unit of slurmd"};
 }
 
 Finding check_shm(const Machine& machine) {

@@ -61,17 +61,22 @@ Result<std::vector<fabric::OfiCandidate>> distinct(Result<std::vector<fabric::Of
   return once;
 }
 
-std::uint64_t locked_memory_limit() {
+struct LockedMemory {
+  std::uint64_t soft = UINT64_MAX, hard = UINT64_MAX;
+};
+
+LockedMemory locked_memory_limit() {
   constexpr unsigned kIpcLock = 14;  // CAP_IPC_LOCK lifts the limit
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
     if (!line.starts_with("CapEff:")) continue;
     const std::uint64_t capabilities = std::strtoull(line.c_str() + 7, nullptr, 16);
-    if ((capabilities >> kIpcLock & 1) != 0) return UINT64_MAX;
+    if ((capabilities >> kIpcLock & 1) != 0) return {};
   }
   rlimit limit{};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
-  return limit.rlim_cur;
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return {};
+  static_assert(RLIM_INFINITY == UINT64_MAX);
+  return {limit.rlim_cur, limit.rlim_max};
 }
 
 constexpr std::array kOfTheJob = {Variable::rendezvous, Variable::rank, Variable::size, Variable::job};
@@ -149,7 +154,9 @@ Machine look_at_machine() {
   machine.memory_available = files.memory_available();
   struct statvfs shm {};
   if (::statvfs("/dev/shm", &shm) == 0) machine.shm_bytes = std::uint64_t{shm.f_bavail} * shm.f_frsize;
-  machine.locked_memory = locked_memory_limit();
+  const LockedMemory locked = locked_memory_limit();
+  machine.locked_memory = locked.soft;
+  machine.most_locked_memory = locked.hard;
   fabric::OfiOptions wanted;
   if (machine.options) wanted = {machine.options->provider, machine.options->interface};
   machine.providers = distinct(fabric::probe_ofi(wanted));

@@ -31,7 +31,8 @@ struct Machine {
   std::optional<std::uint64_t> memory_available;
   std::optional<std::uint64_t> shm_bytes;  ///< of /dev/shm; nothing: not mounted
 
-  std::uint64_t locked_memory = UINT64_MAX;  ///< soft limit; UINT64_MAX: none, or this process is exempt
+  std::uint64_t locked_memory = UINT64_MAX;       ///< soft limit; UINT64_MAX: none, or this process is exempt
+  std::uint64_t most_locked_memory = UINT64_MAX;  ///< hard limit: what the soft one can be raised to
 
   Result<std::vector<fabric::OfiCandidate>> providers = {};  ///< best first, each once
 

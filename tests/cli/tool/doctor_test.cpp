@@ -190,6 +190,8 @@ TEST(doctor, finds_too_little_locked_memory_only_where_a_device_needs_it) {
   EXPECT_EQ(finding(machine, "locked memory").health, Health::ok);
   machine.providers = std::vector{provider("verbs;ofi_rxm", true, true)};
   expect(machine, "locked memory", Health::problem, "ulimit -l");
+  machine.most_locked_memory = 8_MiB;
+  expect(machine, "locked memory", Health::problem, "limits.conf");
 }
 
 TEST(doctor, warns_of_a_small_or_missing_dev_shm) {
