@@ -100,7 +100,7 @@ Status OfiEndpoint::read_own_address() {
 OfiEndpoint::~OfiEndpoint() {
   closing_ = true;
   receiver_ = nullptr;
-  if (described_.protocol == "rxm") take_in_arrivals();
+  if (described_.rdma && described_.protocol == "rxm") take_in_arrivals();
   // Regions bound to the endpoint go before it, others after it.
   if ((info_.domain_attr->mr_mode & FI_MR_ENDPOINT) != 0) exposed_.clear();
   endpoint_.reset();  // from here on nothing writes or reads any buffer

@@ -76,7 +76,8 @@ void OfiEndpoint::drain_queue() {
 /// come by it, which it gives back to the connection's memory, freed by then
 /// (https://github.com/ofiwg/libfabric/issues/11828): a process that closed while others sent to it crashed.
 /// So there should be nothing left; what arrives within the microseconds until the connection is closed can
-/// still be met.
+/// still be met. Over RDMA only: over TCP each look would answer reads of exposed memory, too, which nobody
+/// drives any more.
 void OfiEndpoint::take_in_arrivals() {
   for (int look = 0; look < kLooksBeforeClose; ++look) drain_queue();
 }
