@@ -3,10 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -35,41 +33,17 @@ template <class T>
   return ::testing::AssertionSuccess();
 }
 
-/// Bytes `i / 8 * 8` to `i / 8 * 8 + 7` of the payload that belongs to `seed`, lowest first.
-inline std::uint64_t pattern_word(std::uint64_t seed, std::uint64_t i) noexcept {
-  return mix64(seed + i / 8 * 0x9e3779b97f4a7c15ULL);
-}
+// Payloads that can be recognised. In a file of their own, which is optimised: tests look at gigabytes.
 
 /// Byte `i` of the payload that belongs to `seed`.
-inline std::byte pattern_byte(std::uint64_t seed, std::uint64_t i) noexcept {
-  return static_cast<std::byte>(pattern_word(seed, i) >> (i % 8 * 8));
-}
+std::byte pattern_byte(std::uint64_t seed, std::uint64_t i) noexcept;
 
-inline void fill_pattern(std::span<std::byte> bytes, std::uint64_t seed) noexcept {
-  for (std::uint64_t i = 0; i < bytes.size(); i += 8) {
-    const std::uint64_t word = pattern_word(seed, i);
-    std::memcpy(bytes.data() + i, &word, std::min<std::uint64_t>(8, bytes.size() - i));
-  }
-}
+void fill_pattern(std::span<std::byte> bytes, std::uint64_t seed) noexcept;
 
-inline std::vector<std::byte> pattern(std::uint64_t size, std::uint64_t seed) {
-  std::vector<std::byte> bytes(size);
-  fill_pattern(bytes, seed);
-  return bytes;
-}
+std::vector<std::byte> pattern(std::uint64_t size, std::uint64_t seed);
 
 /// True if `bytes` are those of `seed`'s payload from `offset` on.
-inline bool is_pattern(std::span<const std::byte> bytes, std::uint64_t seed,
-                       std::uint64_t offset = 0) noexcept {
-  std::uint64_t i = 0;
-  for (; i < bytes.size() && (offset + i) % 8 != 0; ++i)
-    if (bytes[i] != pattern_byte(seed, offset + i)) return false;
-  for (; i < bytes.size(); i += 8) {
-    const std::uint64_t word = pattern_word(seed, offset + i);
-    if (std::memcmp(bytes.data() + i, &word, std::min<std::uint64_t>(8, bytes.size() - i)) != 0) return false;
-  }
-  return true;
-}
+bool is_pattern(std::span<const std::byte> bytes, std::uint64_t seed, std::uint64_t offset = 0) noexcept;
 
 /// Random numbers that replay from their seed.
 class Dice {

@@ -1,4 +1,5 @@
 // Getting, waiting, looking up, and passing references on.
+#include <algorithm>
 #include <array>
 
 #include "tests/core/store_fixture.h"

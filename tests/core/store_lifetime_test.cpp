@@ -1,4 +1,6 @@
 // How long objects live, in one process: handles, names, tokens, and room that is made.
+#include <algorithm>
+
 #include "tests/core/store_fixture.h"
 
 namespace holdfast::test {

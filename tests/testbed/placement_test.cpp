@@ -3,6 +3,8 @@
 #include <linux/mempolicy.h>
 #include <sys/mman.h>
 
+#include <cstring>
+
 #include "tests/core/store_fixture.h"
 #include "tests/testbed/kernel.h"
 
