@@ -205,6 +205,7 @@ std::optional<Holdings::Restore> Holdings::next_restore() {
     if (!slot) {
       // Erased meanwhile: not_restored() tells who waits.
       returning_.pop_front();
+      no_room_since_.reset();
       return Restore{id, {}, 0, {}, {}, asked};
     }
     const BlockLayout layout = catalogue_.read(*slot).layout;
