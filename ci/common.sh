@@ -24,10 +24,11 @@ parallel_jobs() {
 
 # timed WHAT COMMAND...: runs it and says how long it took.
 timed() {
-  local what=$1 start=$SECONDS
+  local what=$1 start=$SECONDS status=0
   shift
-  "$@"
+  "$@" || status=$?
   say "$what: $((SECONDS - start)) s"
+  return "$status"
 }
 
 # configure PRESET [OPTIONS...] and build PRESET [TARGETS...]: into build/PRESET.
