@@ -158,7 +158,7 @@ TEST_F(StoreSpillTest, PinnedBeyondCapacityIsFullAndReleasingHelps) {
   std::vector<Pin> pins;
   Result<Pin> pin = fail(Code::invalid, "", "");
   for (const ObjectRef& ref : refs) {
-    pin = store.get(ref, 200ms);
+    pin = store.get(ref, 3s);
     if (!pin) break;
     pins.push_back(std::move(*pin));
   }
