@@ -12,7 +12,7 @@ namespace {
 
 /// What a call may take beyond its deadline on a machine that does much else; emulated ones are given longer
 /// deadlines.
-Duration slack(Duration deadline) { return std::max<Duration>(5s, 4 * deadline); }
+Duration slack(Duration deadline) { return std::clamp<Duration>(4 * deadline, 5s, 20s); }
 constexpr std::uint64_t kSmall = 4096, kLarge = 16 << 20;
 
 /// What everybody knows of rank `owner`'s objects.

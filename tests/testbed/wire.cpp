@@ -63,9 +63,9 @@ void check(const Cost& cost, std::uint64_t size, bool rdma) {
   EXPECT_EQ(cost.messages, 0) << size;
   EXPECT_GE(cost.traffic.bytes_in, bytes) << size;
   // The block's header and table, 64 bytes and 8 for each chunk of 64 KiB and up, and the headers of packets.
-  EXPECT_LE(cost.traffic.bytes_in, bytes * (rdma && cost.reads > 1 ? 3 : 1.12) + 600) << size;
+  EXPECT_LE(cost.traffic.bytes_in, bytes * (rdma && cost.reads > 1 ? 2 : 1.12) + 600) << size;
   if (rdma) {
-    const double again = cost.reads > 1 ? 3 : 1;
+    const double again = cost.reads > 1 ? 2 : 1;
     EXPECT_GE(cost.traffic.packets_out, cost.reads) << size;
     EXPECT_LE(cost.traffic.packets_out, cost.reads * again + kStray) << size << ": a request a read";
     EXPECT_LE(cost.traffic.bytes_out, 110 * cost.reads * again) << size;
