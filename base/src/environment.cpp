@@ -36,6 +36,8 @@ constexpr std::array kVariables = {
     VariableInfo{Variable::eviction, "HOLDFAST_EVICTION", "which cached objects go first: lru or s3_fifo"},
     VariableInfo{Variable::token_lifetime, "HOLDFAST_TOKEN_LIFETIME",
                  "seconds that a token keeps its object until it is redeemed"},
+    VariableInfo{Variable::member_timeout, "HOLDFAST_MEMBER_TIMEOUT",
+                 "seconds that a member that cannot be reached still counts as alive"},
     VariableInfo{Variable::spill, "HOLDFAST_SPILL",
                  "directories on local disks that cold objects are written to, separated by colons"},
     VariableInfo{Variable::spill_above, "HOLDFAST_SPILL_ABOVE",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "holdfast/base/units.h"
@@ -105,6 +106,20 @@ std::string paths_text(const Forecast& it) {
   return text;
 }
 
+/// Of many links: what most carry, and which carries most.
+std::string links_text(const std::vector<sim::NicStats>& links, std::string_view one) {
+  const auto direction = [&](std::uint64_t sim::NicStats::*bytes, std::string_view way) {
+    std::vector<std::uint64_t> sorted;
+    for (const sim::NicStats& link : links) sorted.push_back(link.*bytes);
+    const auto most = std::ranges::max_element(sorted) - sorted.begin();
+    std::string text = fmt::format("most {} {} ({} {})", way,
+                                   format_bytes(sorted[static_cast<std::size_t>(most)]), one, most);
+    std::ranges::sort(sorted);
+    return fmt::format("{} {} (median), ", way, format_bytes(sorted[sorted.size() / 2])) + text;
+  };
+  return direction(&sim::NicStats::bytes_out, "out") + "; " + direction(&sim::NicStats::bytes_in, "in");
+}
+
 std::string costs_text(const Costs& costs) {
   std::string text = fmt::format("\n  {:<46} {:>13}  {}\n", "costs", "", "from");
   for (const CostFigure& figure : costs.figures)
@@ -135,14 +150,18 @@ std::string simulated_text(const Simulated& s) {
   text += line("busiest host's link",
                fmt::format("{} one way, busy for {:.0f} % of the gets", format_bytes(it.busiest_link_bytes),
                            100 * it.busiest_link_share));
+  text += line("link of a host", links_text(it.host_links, "host"));
+  if (it.uplinks.size() > 1) text += line("uplink of a rack", links_text(it.uplinks, "rack"));
   text += line("hit ratio", fmt::format("{:.4f} found in memory; {} gets waited for a disk", it.hit_ratio(),
                                         it.gets_from_disk));
   text += line("spilled", fmt::format("{} objects, {}", it.spills, format_bytes(it.spilled_bytes)));
   text += line("restored", fmt::format("{} objects, {}", it.restores, format_bytes(it.restored_bytes)));
   text += line("messages",
                fmt::format("{}, {:.1f} a member", it.messages, static_cast<double>(it.messages) / members));
-  text += line("  for references", fmt::format("{}, {:.1f} a member", it.reference_messages,
-                                               static_cast<double>(it.reference_messages) / members));
+  text +=
+      line("  for references", fmt::format("{}, {:.1f} a member; {} with the answers", it.reference_messages,
+                                           static_cast<double>(it.reference_messages) / members,
+                                           format_bytes(it.reference_bytes)));
   text += costs_text(s.costs);
   return text;
 }
@@ -183,6 +202,14 @@ nlohmann::ordered_json simulated_json(const Simulated& s) {
   for (const Row& row : kRows) json["paths"][row.key] = traffic(it.of(row.path));
   json["paths"]["host_links"] = traffic(host_link(it));
   json["busiest_link"] = {{"bytes", it.busiest_link_bytes}, {"share", it.busiest_link_share}};
+  const auto links = [](const std::vector<sim::NicStats>& all) {
+    auto list = ordered_json::array();
+    for (const sim::NicStats& link : all)
+      list.push_back({{"bytes_out", link.bytes_out}, {"bytes_in", link.bytes_in}});
+    return list;
+  };
+  json["host_links"] = links(it.host_links);
+  json["uplinks"] = links(it.uplinks);
   json["hit_ratio"] = it.hit_ratio();
   json["gets_from_disk"] = it.gets_from_disk;
   json["spills"] = it.spills;
@@ -192,6 +219,7 @@ nlohmann::ordered_json simulated_json(const Simulated& s) {
   json["evictions"] = it.evictions;
   json["messages"] = it.messages;
   json["reference_messages"] = it.reference_messages;
+  json["reference_bytes"] = it.reference_bytes;
   json["events"] = it.events;
   json["trace"] = fmt::format("{:016x}", it.trace);
   json["costs"] = ordered_json::array();

@@ -159,7 +159,11 @@ class Run {
     for (std::uint32_t rank = 0; rank < cluster_.size(); ++rank) {
       add(workers_[rank]->tally());
       add(cluster_.life({rank})->job());
+      out_.reference_bytes += cluster_.life({rank})->reference_bytes_received();
     }
+    out_.host_links = links();
+    for (std::uint32_t rack = 0; rack < cluster_.network().racks(); ++rack)
+      out_.uplinks.push_back(cluster_.network().uplink(rack));
     const NetworkStats stats = cluster_.network().stats();
     const auto carried = [&](Path path, LinkClass link) {
       const Traffic& traffic = stats.of(link);

@@ -71,6 +71,9 @@ class Life {
   void leave(std::function<void()> then);
   bool leaving() const noexcept { return leaving_ != nullptr; }
 
+  std::uint64_t reference_bytes_received() const {
+    return agent_->channel().reference_bytes_received() + channel_->reference_bytes_received();
+  }
   std::uint64_t quarantined() const { return channel_ ? channel_->endpoint().stats().quarantined : 0; }
 
  private:

@@ -130,7 +130,9 @@ void Agent::handle(const MessageHeader& message) {
       WireReader in(message.body);
       const Key key = get_key(in);
       const auto request = in.get<std::uint64_t>();
-      if (in.ok()) job_.holdings->give_up(key, {{message.reply_to.begin(), message.reply_to.end()}, request});
+      if (in.ok())
+        job_.holdings->give_up(key,
+                               {{message.reply_to.begin(), message.reply_to.end()}, request, {message.from}});
       return;
     }
     case MessageType::erase:
@@ -144,7 +146,7 @@ void Agent::handle(const MessageHeader& message) {
     case MessageType::report:
       return report(message);
     case MessageType::leave:
-      return job_.holdings->member_lost({message.from});
+      return job_.holdings->member_lost({message.from}, *job_.peers);
     case MessageType::prefetch:
       return prefetch(message);
     case MessageType::parts:
@@ -197,10 +199,12 @@ void Agent::unpublish(const MessageHeader& message) {
 void Agent::await(const MessageHeader& message) {
   WireReader in(message.body);
   const Key key = get_key(in);
+  const Deadline until = get_deadline(in, job_.clock);
   const bool is_name = message.type == MessageType::await_name;
   if (!in.ok() || key.kind != (is_name ? Key::Kind::name : Key::Kind::object))
     return refuse(message, {Code::invalid, "Store::get", "the request to wait makes no sense"});
-  const Waiter waiter{{message.reply_to.begin(), message.reply_to.end()}, message.request};
+  const Waiter waiter{
+      {message.reply_to.begin(), message.reply_to.end()}, message.request, {message.from}, until.time()};
   const ObjectId id{key.high, key.low};
   const auto entry = is_name                                ? job_.holdings->await_name(key, waiter)
                      : message.type == MessageType::restore ? job_.holdings->await_resident(id, waiter)
@@ -336,7 +340,8 @@ void Agent::arrive(const MessageHeader& message) {
   const auto number = in.get<std::uint64_t>();
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::barrier", "the request makes no sense"});
   auto& arrived = barriers_[number];
-  arrived[message.from] = {{message.reply_to.begin(), message.reply_to.end()}, message.request};
+  arrived[message.from] = {
+      {message.reply_to.begin(), message.reply_to.end()}, message.request, {message.from}};
   if (arrived.size() < job_.peers->size()) return;
   WireWriter body;
   put_status(body, {});

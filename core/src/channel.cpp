@@ -65,6 +65,7 @@ class Channel::PendingCall final : private Cancellation::Waiter {
   PendingCall(const PendingCall&) = delete;
   PendingCall& operator=(const PendingCall&) = delete;
 
+  MessageType type() const noexcept { return header_.type; }
   bool is_called_off() const noexcept { return cancellation_ != nullptr && cancellation_->requested(); }
 
   Event event;
@@ -157,10 +158,12 @@ void Channel::receive(std::span<const std::byte> bytes) {
   const auto header = decode_message(bytes);
   // Whoever sends what cannot be read is no member of this job, or of another version: not worth an answer.
   if (!header) return;
+  if (is_about_references(header->type)) reference_bytes_received_ += bytes.size();
   if (header->type == MessageType::reply) {
     const auto found = calls_.find(header->request);
     if (found == calls_.end()) return refused(*header);
     PendingCall& call = *found->second;
+    if (is_about_references(call.type())) reference_bytes_received_ += bytes.size();
     call.reply.emplace(header->body.begin(), header->body.end());
     call.event.set();
   } else if (header->to_incarnation != sender_.incarnation &&

@@ -103,6 +103,8 @@ class Channel {
   std::uint64_t sends_in_flight() const noexcept { return sends_in_flight_; }
   std::uint64_t messages_sent() const noexcept { return messages_sent_; }
   std::uint64_t messages_received() const noexcept { return messages_received_; }
+  /// Of received messages that are about references, and answers to such: bytes.
+  std::uint64_t reference_bytes_received() const noexcept { return reference_bytes_received_; }
 
  private:
   class Event;
@@ -134,6 +136,7 @@ class Channel {
   std::uint64_t sends_in_flight_ = 0;
   std::uint64_t messages_sent_ = 0;
   std::uint64_t messages_received_ = 0;
+  std::uint64_t reference_bytes_received_ = 0;
   bool closing_ = false;
 };
 

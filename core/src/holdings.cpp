@@ -11,11 +11,14 @@
 #include "holdfast/base/units.h"
 #include "src/block.h"
 #include "src/mutation.h"
+#include "src/peers.h"
 
 namespace holdfast {
 namespace {
 // Buckets are aligned to their size; a page keeps the catalogue off the lines of the first block.
 constexpr std::uint64_t kCatalogueAlignment = 4096;
+// How often waiters are looked through: each costs one of a million places meanwhile.
+constexpr Duration kLookForLate = std::chrono::seconds(10);
 }  // namespace
 
 void Holdings::FreeRecords::operator()(Record* records) const noexcept { ::munmap(records, bytes); }
@@ -117,14 +120,16 @@ Result<std::vector<Entry>> Holdings::parts_of(const ObjectId& id) const {
   return entries;
 }
 
-bool Holdings::note_name(const ObjectId& id, const Key& name) {
+bool Holdings::note_name(const ObjectId& id, const Key& name, MemberId home) {
   const std::lock_guard lock(mutex_);
   const auto slot = catalogue_.slot_of(Key::of(id));
   if (!slot) return false;
   Record& record = records_[*slot];
-  record.named = true;
+  record.name = Record::Name::keeps;
   record.name_high = name.high;
   record.name_low = name.low;
+  ++named_objects_;
+  note_concerned(home);
   return true;
 }
 
@@ -140,7 +145,7 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
   counts_.erases += 1;
   Erased erased;
   erased.awaiting_unpin = limbo_.size() > pinned_before;
-  if (record.named && !HOLDFAST_MUTATION(keep_name_after_erase))
+  if (record.name != Record::Name::none && !HOLDFAST_MUTATION(keep_name_after_erase))
     erased.name = Key{record.name_high, record.name_low, Key::Kind::name};
   return erased;
 }
@@ -149,6 +154,7 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
 Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   enqueue(entry.id, records_[slot], Record::Queue::none);
   const Record record = std::exchange(records_[slot], Record{});
+  if (record.name == Record::Name::keeps) --named_objects_;
   catalogue_.remove(Key::of(entry.id));
   holders_.forget(entry.id);
   if (!parts_.empty()) parts_.erase(entry.id);  // own ones are counted as handles that have gone, later
@@ -285,6 +291,7 @@ Status Holdings::add_waiter(const Key& key, const Waiter& waiter) {
                             kMostWaiters));
   waiting_[key].push_back(waiter);
   counts_.waiters += 1;
+  note_concerned(waiter.from);
   return {};
 }
 
@@ -304,6 +311,49 @@ void Holdings::give_up(const Key& key, const Waiter& waiter) {
     return other.request == waiter.request && other.reply_to == waiter.reply_to;
   });
   if (found->second.empty()) waiting_.erase(found);
+}
+
+template <class Which>
+void Holdings::forget_waiters(Which&& which) {
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    counts_.waiters -= std::erase_if(at->second, which);
+    at = at->second.empty() ? waiting_.erase(at) : std::next(at);
+  }
+}
+
+void Holdings::forget_late_waiters() {
+  const TimePoint now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  if (now < look_for_late_at_) return;
+  look_for_late_at_ = now + kLookForLate;
+  forget_waiters([now](const Waiter& waiter) { return waiter.until <= now; });
+}
+
+void Holdings::member_lost(MemberId member, const Peers& peers) {
+  if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return;
+  const std::lock_guard lock(mutex_);
+  for (const ObjectId& id : holders_.member_lost(member)) settle(id);
+  forget_waiters([member](const Waiter& waiter) { return waiter.from == member; });
+  if (concerned_.erase(member) == 0 || HOLDFAST_MUTATION(keep_names_of_the_dead)) return;
+  std::uint64_t left = named_objects_;
+  for (std::uint64_t slot = 0; left > 0 && slot < catalogue_.geometry().slots(); ++slot) {
+    Record& record = records_[slot];
+    if (record.name != Record::Name::keeps) continue;
+    --left;
+    if (!peers.is_home(member, Key{record.name_high, record.name_low, Key::Kind::name})) continue;
+    record.name = Record::Name::lost;
+    --named_objects_;
+    settle(catalogue_.read(slot).id);
+  }
+}
+
+/// After its name or waiter was counted: somebody is to begin to look after it, if nobody does already.
+void Holdings::note_concerned(MemberId member) {
+  const bool another = member != rank_ && concerned_.insert(member).second;
+  const bool first = named_objects_ + counts_.waiters == 1 && !concerned_.empty();
+  if (!another && !first) return;
+  news_.store(true, std::memory_order_release);
+  references_.nudge();
 }
 
 Holdings::Counts Holdings::counts() const {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -30,10 +31,14 @@
 
 namespace holdfast {
 
+class Peers;
+
 /// A request that is answered when a name is published or an object sealed.
 struct Waiter {
   std::vector<std::byte> reply_to;
   std::uint64_t request = 0;
+  MemberId from;
+  TimePoint until = TimePoint::max();  ///< nobody waits for the answer any more
 };
 
 /// Waiters to be told now, and what: the entry, or an error.
@@ -101,7 +106,7 @@ class Holdings {
   Result<std::vector<Entry>> parts_of(const ObjectId& id) const;
 
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
-  bool note_name(const ObjectId& id, const Key& name);
+  bool note_name(const ObjectId& id, const Key& name, MemberId home);
 
   struct Erased {
     std::optional<Key> name;      ///< it had
@@ -132,12 +137,17 @@ class Holdings {
   /// Takes back one hold, of which the member did not hear that it was granted.
   void undo_hold(const ObjectId& id, MemberId member, std::uint64_t number);
 
-  /// Drops all that the member holds.
-  void member_lost(MemberId member);
+  /// Drops all that the member holds, forgets what it waits for, and lets go of objects by names whose home
+  /// it was: nobody finds them there any more.
+  void member_lost(MemberId member, const Peers& peers);
   /// Members that hold something here.
   std::vector<MemberId> holding_members() const;
+  /// While others wait here, or are the homes of names of objects here: one of those that ever did or were,
+  /// the next after `last` in turn.
+  std::optional<MemberId> next_concerned(MemberId last) const;
 
-  /// True once after holds or tokens have come: there may be somebody to look after, and something to end.
+  /// True once after holds, tokens, names or waiters have come: there may be somebody to look after, and
+  /// something to end.
   bool take_news() noexcept { return news_.exchange(false, std::memory_order_acq_rel); }
   /// True once after somebody has begun to wait for room: who holds something here should tell what it has
   /// dropped.
@@ -164,6 +174,7 @@ class Holdings {
     std::uint64_t room = 0;  ///< that it frees
     std::uint32_t pin = 0;
     TimePoint started{};
+    std::uint16_t segment = 0;
   };
   enum class DiskWrites : std::uint8_t { taken, refused };
   /// The coldest, if more is kept in memory than should be, or somebody waits for room. Those of which the
@@ -216,6 +227,8 @@ class Holdings {
 
   /// Forgets a waiter for an object or a name.
   void give_up(const Key& key, const Waiter& waiter);
+  /// Forgets, from time to time, those whose time has passed: that they gave up may have been lost.
+  void forget_late_waiters();
 
   /// Frees erased blocks that nobody pins any more.
   void collect();
@@ -239,6 +252,7 @@ class Holdings {
       std::uint64_t objects = 0, kept = 0, cached = 0,
                     spilling = 0;  ///< objects in memory, and bytes of blocks
       std::uint64_t pinned = 0;    ///< bytes of blocks, erased ones included
+      std::uint64_t evictions = 0, spills = 0, restores = 0;
     };
     std::vector<Segment> segments;
     std::uint64_t held_elsewhere = 0;  ///< objects that other members or tokens keep
@@ -267,7 +281,11 @@ class Holdings {
       returning,  ///< on disk, to be brought back
     } place;
     enum class Queue : std::uint8_t { none, kept, cache } queue;  ///< in which of the sets below
-    bool named;
+    enum class Name : std::uint8_t {
+      none,
+      keeps,
+      lost,  ///< its home is dead, or seemed to be: it keeps the object no more
+    } name;
     std::uint8_t alignment_log;
 
     numa::Extent extent() const noexcept { return {offset, bytes, block}; }
@@ -287,6 +305,9 @@ class Holdings {
   using Records = std::unique_ptr<Record[], FreeRecords>;
   Holdings(const Parts& parts, CatalogueWriter catalogue, Records records);
   std::optional<Notice> take_waiters(const Key& key, Result<Entry> outcome);
+  template <class Which>
+  void forget_waiters(Which&& which);
+  void note_concerned(MemberId member);
   Status add_waiter(const Key& key, const Waiter& waiter);
   bool free_unless_pinned(const Block& block);
 
@@ -379,6 +400,10 @@ class Holdings {
   std::unordered_map<ObjectId, std::vector<Part>> parts_;
   std::unordered_map<ObjectId, std::uint32_t> promised_;  ///< with the handles of this process
   std::unordered_map<Key, std::vector<Waiter>, KeyHash> waiting_;
+  std::set<MemberId>
+      concerned_;  ///< others that have waited here, or have been homes of names of objects here
+  std::uint64_t named_objects_ = 0;  ///< of this member, that their names keep
+  TimePoint look_for_late_at_{};     ///< waiters
   Counts counts_;
 };
 

@@ -115,7 +115,7 @@ Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry) {
 }
 
 bool Holdings::kept(const ObjectId& id, const Record& record) const {
-  return record.handles > 0 || record.named || holders_.keeps(id);
+  return record.handles > 0 || record.name == Record::Name::keeps || holders_.keeps(id);
 }
 
 /// Into one of the sets from which objects leave memory, and out of the other.
@@ -232,10 +232,11 @@ void Holdings::undo_hold(const ObjectId& id, MemberId member, std::uint64_t numb
   if (holders_.undo(id, member, number)) settle(id);
 }
 
-void Holdings::member_lost(MemberId member) {
-  if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return;
+std::optional<MemberId> Holdings::next_concerned(MemberId last) const {
   const std::lock_guard lock(mutex_);
-  for (const ObjectId& id : holders_.member_lost(member)) settle(id);
+  if (concerned_.empty() || (named_objects_ == 0 && counts_.waiters == 0)) return std::nullopt;
+  const auto next = concerned_.upper_bound(last);
+  return next == concerned_.end() ? *concerned_.begin() : *next;
 }
 
 std::vector<MemberId> Holdings::holding_members() const {
@@ -283,6 +284,7 @@ bool Holdings::evict_one() {
       continue;
     }
     counts_.evictions += 1;
+    counts_.segments[record.segment].evictions += 1;
     counts_.evicted_bytes += entry.layout.size;
     take_out(*slot, entry);
     return true;

@@ -92,8 +92,12 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
     if (HOLDFAST_MUTATION(free_before_written) && record.copy == 0 && leave_memory(*slot, entry)) {
       const auto ledger_slot = memory_->ledger().announce(pin);
       if (!ledger_slot) continue;
-      return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), 0, *ledger_slot,
-                   clock_.now()};
+      return Spill{id,
+                   spilled_part(memory_->arena().at(entry.location), entry.layout),
+                   0,
+                   *ledger_slot,
+                   clock_.now(),
+                   record.segment};
     }
     const bool may_write = writes == DiskWrites::taken && record.copy == 0;
     const auto ledger_slot =
@@ -108,8 +112,9 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
     count_in(record, true);
     counts_.spilling += 1;
     counts_.spilling_bytes += record.bytes;
-    return Spill{id, spilled_part(memory_->arena().at(entry.location), entry.layout), record.bytes,
-                 *ledger_slot, clock_.now()};
+    return Spill{id,           spilled_part(memory_->arena().at(entry.location), entry.layout),
+                 record.bytes, *ledger_slot,
+                 clock_.now(), record.segment};
   }
   return std::nullopt;
 }
@@ -151,6 +156,7 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   const std::lock_guard lock(mutex_);
   memory_->ledger().withdraw(spill.pin);
   counts_.spills += 1;
+  counts_.segments[spill.segment].spills += 1;
   counts_.spill_times.add(clock_.now() - spill.started);
   counts_.spilled_bytes += spill.bytes.size();
   if (HOLDFAST_MUTATION(free_before_written)) {
@@ -295,6 +301,7 @@ std::optional<Notice> Holdings::restored(const Restore& restore) {
   count_in(record, true);
   counts_.restore_times.add(clock_.now() - restore.asked);
   counts_.restores += 1;
+  counts_.segments[record.segment].restores += 1;
   counts_.restored_bytes += restore.layout.block_bytes();
   auto notice = HOLDFAST_MUTATION(forget_restore_waiters)
                     ? std::nullopt

@@ -47,7 +47,8 @@ std::string Holdings::why(const ObjectId& id) const {
   if (!entry.on_disk()) pins = neighbours_.pinning({rank_, entry.location});
   for (const std::string& process : pins) add("pinned by", process);
 
-  if (record.named) add("kept by", "its name");
+  if (record.name == Record::Name::keeps) add("kept by", "its name");
+  if (record.name == Record::Name::lost) add("had", "a name, whose home cannot be reached any more");
   if (record.handles > 0) add("kept by", fmt::format("{} references of its own process", record.handles));
   const TimePoint now = clock_.now();
   if (const Holders::Kept* const kept = holders_.find(id)) {

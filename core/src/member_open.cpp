@@ -34,6 +34,9 @@ Status check_options(const StoreOptions& options) {
   if (options.lifetime.token_lifetime < std::chrono::milliseconds(1) ||
       options.lifetime.token_lifetime > std::chrono::hours(24 * 30))
     return bad("LifetimeOptions::token_lifetime must be 1 ms to 30 days");
+  if (options.lifetime.member_timeout < Duration::zero() ||
+      options.lifetime.member_timeout > std::chrono::hours(24))
+    return bad("LifetimeOptions::member_timeout (HOLDFAST_MEMBER_TIMEOUT) must be 0 to 1 day");
   if (options.lifetime.spill.above_percent < 1 || options.lifetime.spill.above_percent > 95)
     return bad("SpillPolicy::above_percent (HOLDFAST_SPILL_ABOVE) must be 1 to 95");
   return {};
@@ -281,7 +284,8 @@ Stats Member::stats() {
     const Holdings::Counts::Segment& segment = counts.segments[i];
     stats.nodes.push_back({report[i], allocator.bytes_used, allocator.bytes_total - allocator.bytes_used,
                            allocator.largest_free, segment.objects, segment.kept, segment.cached,
-                           segment.spilling, segment.pinned});
+                           segment.spilling, segment.pinned, segment.evictions, segment.spills,
+                           segment.restores});
   }
   return stats;
 }

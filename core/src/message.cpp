@@ -71,6 +71,17 @@ Key get_key(WireReader& in) {
   return key;
 }
 
+void put_deadline(WireWriter& out, Deadline deadline, const Clock& clock) {
+  const bool never = deadline.time() == TimePoint::max();
+  out.put(never ? std::uint64_t{0} : 1 + static_cast<std::uint64_t>(deadline.left(clock).count()));
+}
+
+Deadline get_deadline(WireReader& in, const Clock& clock) {
+  const auto left = in.get<std::uint64_t>();
+  if (left == 0 || left > static_cast<std::uint64_t>(Duration::max().count())) return Deadline::never();
+  return Deadline::after(clock, Duration(static_cast<Duration::rep>(left - 1)));
+}
+
 void put_entry(WireWriter& out, const Entry& entry) {
   out.put(entry.id.high);
   out.put(entry.id.low);

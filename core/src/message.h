@@ -17,19 +17,19 @@ enum class MessageType : std::uint8_t {
   reply = 1,         ///< to any request: a status, then what the request's comment says
   publish = 2,       ///< name key, entry. Home: enters it. exists
   unpublish = 3,     ///< name key, object id or zero (any). Home: takes it out; replies its entry. not_found
-  await_name = 4,    ///< name key. Home: replies its entry, when it is there
-  await_object = 5,  ///< object id. Owner: replies its entry, when it is sealed. not_found
+  await_name = 4,    ///< name key, deadline. Home: replies its entry, when it is there
+  await_object = 5,  ///< object key, deadline. Owner: replies its entry, when it is sealed. not_found
   give_up = 6,       ///< key, number of the await request: it is not waited for any more. No reply
   erase = 7,   ///< object id. Owner: erases the object; replies whether it had a name, and its key. not_found
   keys = 8,    ///< arena offset. Owner: exposes the region there if need be; replies its key
   arrive = 9,  ///< barrier number. Rank 0: replies when all have arrived
   hold =
       10,  ///< object id, hold's number, token (number 0: none). Owner: counts the sender. not_found, expired
-  report = 11,  ///< numbers of tokens, drops, undone; then these (id, number). Owner: notes all
-  leave = 12,   ///< the sender closes: all it holds is dropped. No reply
-  ping = 13,    ///< no reply: sending it shows whether the peer's endpoint is still there
-  restore =
-      14,  ///< object key. Owner: brings it back from disk; replies its entry. not_found, corrupt, system
+  report = 11,    ///< numbers of tokens, drops, undone; then these (id, number). Owner: notes all
+  leave = 12,     ///< the sender closes: all it holds is dropped. No reply
+  ping = 13,      ///< no reply: sending it shows whether the peer's endpoint is still there
+  restore = 14,   ///< object key, deadline. Owner: brings it back from disk; replies its entry. not_found,
+                  ///< corrupt, system
   prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply
   parts = 16,     ///< object id, first. Owner: replies how many parts it has, how many follow, their entries.
                   ///< not_found
@@ -38,6 +38,12 @@ enum class MessageType : std::uint8_t {
   hurry = 19,     ///< the sender is short of memory: what is to be reported to it goes now. No reply
   look = 20,      ///< key. Home or owner: replies its entry. not_found
 };
+
+/// What keeps objects alive, and finds out who is: the traffic of garbage collection.
+constexpr bool is_about_references(MessageType type) noexcept {
+  return type == MessageType::hold || type == MessageType::report || type == MessageType::leave ||
+         type == MessageType::hurry || type == MessageType::ping;
+}
 
 struct MessageHeader {
   static constexpr std::uint32_t kMagic = 0x31464c48;  // "HLF1"
@@ -60,6 +66,10 @@ void put_key(WireWriter& out, const Key& key);
 Key get_key(WireReader& in);
 void put_entry(WireWriter& out, const Entry& entry);
 Entry get_entry(WireReader& in);
+
+/// As the time that is left: clocks of two members have nothing in common.
+void put_deadline(WireWriter& out, Deadline deadline, const Clock& clock);
+Deadline get_deadline(WireReader& in, const Clock& clock);
 
 void put_hold(WireWriter& out, const HoldRequest& request);
 HoldRequest get_hold(WireReader& in);

@@ -18,6 +18,7 @@ enum class Mutation : std::uint8_t {
   apply_stale_drop,        ///< a drop ends newer holds, too
   lose_drops,              ///< what an owner could not be told is not told again
   keep_holds_of_the_dead,  ///< a member's death drops nothing
+  keep_names_of_the_dead,  ///< nor does that of the home of its name free an object
   accept_another_incarnation,  ///< messages to and from other lives are handled
   keep_name_after_erase,       ///< erasing an object leaves its name
   forget_waiter,               ///< who waits is not told

@@ -117,6 +117,10 @@ Result<StoreOptions> StoreOptions::from_environment(StoreOptions options) {
     HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_TOKEN_LIFETIME"));
     options.lifetime.token_lifetime = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
   }
+  if (const auto text = environment.get(Variable::member_timeout)) {
+    HOLDFAST_TRY(const std::uint64_t seconds, parse_number(*text, "HOLDFAST_MEMBER_TIMEOUT"));
+    options.lifetime.member_timeout = std::chrono::seconds(std::min<std::uint64_t>(seconds, 1ULL << 31));
+  }
   if (const auto text = environment.get(Variable::spill))
     options.lifetime.spill.directories = parse_paths(*text);
   if (const auto text = environment.get(Variable::spill_above)) {

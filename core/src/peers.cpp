@@ -16,6 +16,11 @@ std::optional<RegionKey> region_at(std::span<const RegionKey> regions, std::uint
   return std::nullopt;
 }
 
+/// Rendezvous hashing: the member with the highest one is the name's home.
+std::uint64_t weight_of(const Key& name, std::uint32_t rank) noexcept {
+  return mix64(name.high ^ mix64(name.low + rank));
+}
+
 }  // namespace
 
 Peers::Peers(MemberId self, std::shared_ptr<const std::vector<Card>> cards)
@@ -40,13 +45,22 @@ MemberId Peers::home_of(const Key& name) const noexcept {
   MemberId home;
   std::uint64_t best = 0;
   for (std::uint32_t rank = 0; rank < size(); ++rank) {
-    const std::uint64_t weight = mix64(name.high ^ mix64(name.low + rank));
+    const std::uint64_t weight = weight_of(name, rank);
     if (rank == 0 || weight > best) {
       best = weight;
       home.value = rank;
     }
   }
   return home;
+}
+
+bool Peers::is_home(MemberId member, const Key& name) const noexcept {
+  const std::uint64_t weight = weight_of(name, member.value);
+  for (std::uint32_t rank = 0; rank < size(); ++rank) {
+    const std::uint64_t other = weight_of(name, rank);
+    if (other > weight || (other == weight && rank < member.value)) return false;
+  }
+  return true;
 }
 
 std::string Peers::describe(MemberId member) const {

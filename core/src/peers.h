@@ -39,6 +39,8 @@ class Peers {
   /// Where a name is kept: the member with the highest hash of name and rank (rendezvous hashing, Thaler and
   /// Ravishankar, 1998). All members agree without asking.
   MemberId home_of(const Key& name) const noexcept;
+  /// The same question about one member; cheaper where the answer is no.
+  bool is_home(MemberId member, const Key& name) const noexcept;
 
   /// "rank 3 on node07 (pid 4711)", for messages.
   std::string describe(MemberId member) const;

@@ -30,6 +30,7 @@ Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, Mes
   if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
   WireWriter body;
   put_key(body, key);
+  put_deadline(body, deadline, job.clock);
   auto reply = co_await channel.call(job.peers->receiver(keeper), type, body.take(), deadline, cancellation);
   if (reply) {
     WireReader in(*reply);

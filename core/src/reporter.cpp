@@ -15,9 +15,10 @@ constexpr Duration kReportInterval = std::chrono::milliseconds(5);
 constexpr Duration kHintInterval = std::chrono::milliseconds(100);
 // How long an owner may take to answer; then he is told again.
 constexpr Duration kReportTimeout = std::chrono::seconds(10);
-// How often members that hold something here are looked after. A send to a process that died fails at once.
+// How often members are looked after: each that holds something here, and of the homes of names and of those
+// who wait here one after the other. A send to a process that died fails at once.
 constexpr Duration kProbeInterval = std::chrono::milliseconds(500);
-// So many in a row, and it is dead.
+// Fewer in a row may have found a broken connection only.
 constexpr unsigned kProbesThatFail = 3;
 // Before a report is repeated to an owner that cannot be reached, doubled each time.
 constexpr Duration kFirstPause = std::chrono::milliseconds(10);
@@ -67,7 +68,7 @@ Deadline Reporter::turn() {
   }
   if (due(probe_at_)) {
     probe_at_.reset();
-    if (probe_holders()) probe_at_ = now + kProbeInterval;
+    if (look_after_others()) probe_at_ = now + kProbeInterval;
   }
   Deadline next = Deadline::never();
   for (const auto& at : {report_at_, probe_at_, expiry_at_, hints_at_})
@@ -133,8 +134,14 @@ void Reporter::ask_for_drops() {
   }
 }
 
-bool Reporter::probe_holders() {
-  const std::vector<MemberId> members = job_.holdings->holding_members();
+bool Reporter::look_after_others() {
+  job_.holdings->forget_late_waiters();
+  std::vector<MemberId> members = job_.holdings->holding_members();
+  for (const auto& [member, since] : unreached_) members.push_back(member);
+  if (const auto next = job_.holdings->next_concerned(last_concerned_)) {
+    last_concerned_ = *next;
+    members.push_back(*next);
+  }
   for (const MemberId member : members) {
     if (!probing_.insert(member).second) continue;
     job_.counters.add(Count::reference_messages);
@@ -151,10 +158,14 @@ void Reporter::probed(MemberId member, const Status& alive) {
     unreached_.erase(member);
     return;
   }
-  // One that failed may have found a broken connection only.
-  if (++unreached_[member] < kProbesThatFail && !channel_.is_replaced(job_.peers->receiver(member))) return;
+  const TimePoint now = job_.clock.now();
+  Unreached& unreached = unreached_.try_emplace(member, Unreached{now}).first->second;
+  ++unreached.probes;
+  const bool for_long = now - unreached.since >= job_.options.lifetime.member_timeout;
+  const bool dead = for_long && unreached.probes >= kProbesThatFail;
+  if (!dead && !channel_.is_replaced(job_.peers->receiver(member))) return;
   unreached_.erase(member);
-  job_.holdings->member_lost(member);
+  job_.holdings->member_lost(member, *job_.peers);
 }
 
 void Reporter::say_farewell() {

@@ -1,6 +1,6 @@
 // What a member says of its own accord: to owners, what it holds no more and the tokens it has made; to those
-// who hold objects of its own, whether they are still there. On one channel, and driven by whoever drives
-// that.
+// who hold objects of its own, keep their names or wait here, whether they are still there. On one channel,
+// and driven by whoever drives that.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@ class Reporter {
 
  private:
   void send_reports();
-  bool probe_holders();  ///< false if there are none
+  bool look_after_others();  ///< false if there is nobody to look after
   Task<References::Outcome> send_report(MemberId owner, std::vector<std::byte> body);
   void send_hints();
   void ask_for_drops();
@@ -45,8 +45,13 @@ class Reporter {
   std::optional<TimePoint> expiry_at_;
   std::atomic<bool> got_some_{false};  ///< hints; set by any thread
   std::optional<TimePoint> hints_at_;
-  std::set<MemberId> probing_;              ///< whose answer has not come
-  std::map<MemberId, unsigned> unreached_;  ///< how often in a row, where the last probe failed
+  std::set<MemberId> probing_;  ///< whose answer has not come
+  struct Unreached {
+    TimePoint since;
+    unsigned probes = 0;  ///< that failed, one after the other
+  };
+  std::map<MemberId, Unreached> unreached_;
+  MemberId last_concerned_;
 };
 
 }  // namespace holdfast

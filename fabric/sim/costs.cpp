@@ -94,10 +94,13 @@ TimePoint NetworkCore::inject(HostId sender, HostId receiver, TimePoint earliest
 /// When the bytes leave their rack, and the switches beyond have room for them: what waits there does not
 /// keep the sender's NIC.
 TimePoint NetworkCore::cross_racks(HostId sender, HostId receiver, TimePoint start, std::uint64_t bytes) {
-  const std::uint64_t rate = options_.rack_bytes_per_second;
-  if (rate == 0 || link_class(sender, receiver) != LinkClass::across_racks) return start;
+  if (link_class(sender, receiver) != LinkClass::across_racks) return start;
   Uplink& out = uplinks_[hosts_[sender.value].rack];
   Uplink& in = uplinks_[hosts_[receiver.value].rack];
+  out.carried.bytes_out += bytes;
+  in.carried.bytes_in += bytes;
+  const std::uint64_t rate = options_.rack_bytes_per_second;
+  if (rate == 0) return start;
   const TimePoint through = std::max({start, out.sends_until, in.takes_in_until});
   const auto time = Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate));
   out.sends_until = in.takes_in_until = through + time;

@@ -128,6 +128,10 @@ void Network::set_on_ready(fabric::Endpoint& endpoint, std::function<void()> on_
 LinkClass Network::link_class(HostId a, HostId b) const { return core_->link_class(a, b); }
 NicStats Network::nic(HostId host) const { return core_->host(host).nic; }
 
+std::uint32_t Network::racks() const { return core_->racks(); }
+
+NicStats Network::uplink(std::uint32_t rack) const { return core_->uplink(rack).carried; }
+
 TimePoint Network::work(fabric::Endpoint& endpoint, Duration time) {
   auto* simulated = dynamic_cast<SimEndpoint*>(&endpoint);
   HOLDFAST_CHECK(simulated != nullptr, "only threads of a simulated network work on its time");

@@ -33,6 +33,7 @@ struct Host {
 /// A rack's link to the others.
 struct Uplink {
   TimePoint sends_until, takes_in_until;
+  NicStats carried;
 };
 
 class SimFabric;
@@ -76,6 +77,8 @@ class NetworkCore {
   ProcessId start(HostId host);
   Process& process(ProcessId id);
   Host& host(HostId id);
+  std::uint32_t racks() const { return static_cast<std::uint32_t>(uplinks_.size()); }
+  const Uplink& uplink(std::uint32_t rack) const { return uplinks_.at(rack); }
   Result<std::unique_ptr<fabric::Endpoint>> open(ProcessId id, const fabric::EndpointOptions& options);
   SimEndpoint* endpoint(Serial serial) noexcept { return endpoints_[serial]; }
   SimEndpoint* listener(std::uint64_t address) noexcept;

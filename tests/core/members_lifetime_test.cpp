@@ -23,8 +23,10 @@ std::string hear_token(Store& store, const Name& as) {
 }
 
 Ranks::Options job(std::uint32_t size, Variables more = {}) {
-  Variables variables = {
-      {"HOLDFAST_ARENA", "32MiB"}, {"HOLDFAST_PAGES", "base"}, {"HOLDFAST_COLLECT", "eager"}};
+  Variables variables = {{"HOLDFAST_ARENA", "32MiB"},
+                         {"HOLDFAST_PAGES", "base"},
+                         {"HOLDFAST_COLLECT", "eager"},
+                         {"HOLDFAST_MEMBER_TIMEOUT", "1"}};
   variables.insert(variables.end(), more.begin(), more.end());
   return {.size = size, .variables = variables};
 }

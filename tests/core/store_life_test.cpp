@@ -166,7 +166,7 @@ TEST_F(StoreLifeTest, TheEnvironmentIsLaidOverTheDefaults) {
                                 {"HOLDFAST_OPEN_TIMEOUT", "7"},       {"HOLDFAST_COLLECT", "eager"},
                                 {"HOLDFAST_PLACEMENT", "interleave"}, {"HOLDFAST_EVICTION", "s3_fifo"},
                                 {"HOLDFAST_TOKEN_LIFETIME", "5"},     {"HOLDFAST_SPILL", "/a:/b c"},
-                                {"HOLDFAST_SPILL_ABOVE", "70"}};
+                                {"HOLDFAST_SPILL_ABOVE", "70"},       {"HOLDFAST_MEMBER_TIMEOUT", "4"}};
   const auto options = StoreOptions::from_environment();
   ASSERT_TRUE(good(options));
   EXPECT_EQ(options->arena.bytes, 32_MiB);
@@ -182,6 +182,7 @@ TEST_F(StoreLifeTest, TheEnvironmentIsLaidOverTheDefaults) {
   EXPECT_EQ(options->placement, Placement::interleave);
   EXPECT_EQ(options->lifetime.eviction, Eviction::s3_fifo);
   EXPECT_EQ(options->lifetime.token_lifetime, Duration(5s));
+  EXPECT_EQ(options->lifetime.member_timeout, Duration(4s));
   EXPECT_EQ(options->lifetime.spill.directories, (std::vector<std::string>{"/a", "/b c"}));
   EXPECT_EQ(options->lifetime.spill.above_percent, 70U);
   StoreOptions given;
@@ -196,7 +197,8 @@ TEST_F(StoreLifeTest, ValuesThatCannotBeReadNameTheVariable) {
       {"HOLDFAST_NODES", "0,,1"},       {"HOLDFAST_NODES", "zero"},        {"HOLDFAST_NODES", "4294967296"},
       {"HOLDFAST_SAME_HOST", "Memory"}, {"HOLDFAST_VERIFY", "sometimes"},  {"HOLDFAST_OPEN_TIMEOUT", "soon"},
       {"HOLDFAST_OPEN_TIMEOUT", "5s"},  {"HOLDFAST_COLLECT", "never"},     {"HOLDFAST_PLACEMENT", "2"},
-      {"HOLDFAST_EVICTION", "fifo"},    {"HOLDFAST_TOKEN_LIFETIME", "1m"}, {"HOLDFAST_SPILL_ABOVE", "80%"}};
+      {"HOLDFAST_EVICTION", "fifo"},    {"HOLDFAST_TOKEN_LIFETIME", "1m"}, {"HOLDFAST_SPILL_ABOVE", "80%"},
+      {"HOLDFAST_MEMBER_TIMEOUT", "-1"}};
   for (const auto& [variable, value] : bad) {
     const Variable set(variable, value);
     EXPECT_TRUE(fails(StoreOptions::from_environment(), Code::invalid, variable)) << variable << "=" << value;

@@ -54,6 +54,7 @@ TEST_F(StoreLifetimeTest, CachedObjectsMakeRoomOldestFirst) {
   const auto more = store.put(pattern(kSize, 99));
   ASSERT_TRUE(good(more));
   EXPECT_EQ(store.stats().evictions, 3U);
+  EXPECT_EQ(store.stats().nodes.front().evictions, 3U);
   EXPECT_EQ(store.stats().evicted_bytes, 3 * kSize);
   for (std::size_t i = 0; i < refs.size(); ++i)
     if (std::ranges::find(order, i) == order.end()) {

@@ -67,6 +67,8 @@ TEST_F(StoreSpillTest, FourTimesTheArenaIsPutAndReadBackInEveryWay) {
   }
   EXPECT_GT(store.stats().restores, 50U);
   EXPECT_EQ(store.stats().restore_times.count, store.stats().restores);
+  EXPECT_EQ(store.stats().nodes.front().restores, store.stats().restores);
+  EXPECT_EQ(store.stats().nodes.front().spills, store.stats().spills);
   EXPECT_GT(store.stats().gets_from_disk, 50U);
   EXPECT_LT(store.stats().hit_ratio(), 0.9);
   EXPECT_NE(store.why(refs[0], kLong).value().find("spilled"), std::string::npos);

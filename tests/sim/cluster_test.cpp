@@ -32,6 +32,8 @@ class ClusterTest : public ::testing::TestWithParam<SameHost> {
     options.life.same_host = GetParam();
     options.life.lifetime.collect = Collect::eager;
     options.life.lifetime.token_lifetime = 1s;
+    options.life.lifetime.member_timeout = 2s;
+    options.network.detection_time = 100ms;
     auto started = Cluster::start(1, options);
     ASSERT_TRUE(started.has_value()) << started.error().message();
     cluster_ = std::move(*started);
@@ -50,8 +52,15 @@ class ClusterTest : public ::testing::TestWithParam<SameHost> {
     }
     return std::move(*value);
   }
-  std::uint64_t objects(std::uint32_t rank) {
-    return cluster_->life({rank})->job().holdings->counts().objects;
+  Holdings::Counts counts(std::uint32_t rank) { return cluster_->life({rank})->job().holdings->counts(); }
+  std::uint64_t objects(std::uint32_t rank) { return counts(rank).objects; }
+
+  /// A name that is kept by `home`.
+  Key name_at(std::uint32_t home, std::uint32_t which = 0) {
+    for (std::uint32_t number = 0;; ++number) {
+      const Key key = key_of(name("name", number)).value();
+      if (cluster_->life({0})->job().peers->home_of(key) == MemberId{home} && which-- == 0) return key;
+    }
   }
 
   std::unique_ptr<Cluster> cluster_;
@@ -107,6 +116,52 @@ TEST_P(ClusterTest, ADeathDropsExactlyTheHoldsOfTheDead) {
   cluster_->crash({2});
   cluster_->timeline().run_for(5s);
   EXPECT_EQ(objects(0), 0U);
+}
+
+TEST_P(ClusterTest, ANetworkThatIsAwayForAWhileDropsNothing) {
+  start();
+  auto made = finish(0, app(0).put(bytes_of(1000, 2), {}, 1s));
+  const auto held = finish(2, app(2).redeem(app(0).token(*made), 1s));
+  ASSERT_TRUE(held.has_value());
+  *made = {};
+  cluster_->timeline().run_for(5s);
+  const HostId one[] = {cluster_->host({0})}, other[] = {cluster_->host({2})};
+  cluster_->network().partition(one, other);
+  cluster_->timeline().run_for(1800ms);
+  cluster_->network().heal();
+  cluster_->timeline().run_for(10s);
+  EXPECT_EQ(objects(0), 1U);
+  cluster_->network().partition(one, other);
+  cluster_->timeline().run_for(4s);
+  EXPECT_EQ(objects(0), 0U) << "away for longer, it counts as dead";
+}
+
+TEST_P(ClusterTest, ANameGoesWithItsHome) {
+  start();
+  const Key lost[] = {name_at(2), name_at(2, 1)}, stays = name_at(1);
+  const auto kept = finish(0, app(0).put(bytes_of(1000, 1), lost[0], 1s));
+  for (const Key& name : {lost[1], stays}) {
+    const auto put = finish(0, app(0).put(bytes_of(1000, 2), name, 1s));
+    ASSERT_TRUE(put.has_value()) << put.error().message();
+  }
+  cluster_->timeline().run_for(30s);
+  EXPECT_EQ(objects(0), 3U) << "names keep them";
+  cluster_->crash({2});
+  cluster_->timeline().run_for(10s);
+  EXPECT_EQ(objects(0), 2U) << "a handle keeps one, another name the other";
+  const auto pin = finish(3, app(3).get(stays, {}, GetOptions::Missing::fail, 1s));
+  EXPECT_TRUE(pin.has_value()) << pin.error().message();
+}
+
+TEST_P(ClusterTest, WhoWaitsAndDiesGivesHisPlaceBack) {
+  start();
+  spawn(app(2).get(name_at(1), {}, GetOptions::Missing::wait, 1h), [](const Result<Pin>&) {});
+  cluster_->life({2})->nudge();
+  cluster_->timeline().run_for(10s);
+  EXPECT_EQ(counts(1).waiters, 1U);
+  cluster_->crash({2});
+  cluster_->timeline().run_for(10s);
+  EXPECT_EQ(counts(1).waiters, 0U);
 }
 
 TEST_P(ClusterTest, AMemberThatComesBackIsAStrangerAndItsFormerHoldsGo) {
@@ -182,9 +237,8 @@ TEST_P(ClusterTest, WhatDoesNotFitGoesToDiskAndComesBack) {
     ASSERT_TRUE(put.has_value()) << seed << ": " << put.error().message();
     made.push_back(std::move(*put));
   }
-  const auto counts = [&] { return cluster_->life({0})->job().holdings->counts(); };
-  EXPECT_GT(counts().on_disk, 20U);
-  EXPECT_EQ(counts().thrashing, 0U);
+  EXPECT_GT(counts(0).on_disk, 20U);
+  EXPECT_EQ(counts(0).thrashing, 0U);
   for (const std::uint32_t rank : {0U, 1U, 2U})
     for (int seed = 0; seed < 40; ++seed) {
       const Entry entry = made[static_cast<std::size_t>(seed)].entry;
@@ -192,11 +246,11 @@ TEST_P(ClusterTest, WhatDoesNotFitGoesToDiskAndComesBack) {
       ASSERT_TRUE(pin.has_value()) << rank << ", " << seed << ": " << pin.error().message();
       EXPECT_TRUE(std::ranges::equal(pin->bytes(), bytes_of(20'000, seed)));
     }
-  EXPECT_GT(counts().thrashing, 0U) << "more than an arena came back within ten seconds, again and again";
+  EXPECT_GT(counts(0).thrashing, 0U) << "more than an arena came back within ten seconds, again and again";
   made.clear();
   cluster_->timeline().run_for(1s);
-  EXPECT_EQ(counts().objects, 0U);
-  EXPECT_EQ(counts().on_disk, 0U);
+  EXPECT_EQ(counts(0).objects, 0U);
+  EXPECT_EQ(counts(0).on_disk, 0U);
   for (const auto& disk : cluster_->disks({0}))
     EXPECT_LE(disk->used(), 512U * 1024) << "an open file and one in reserve";
 }

@@ -51,6 +51,22 @@ TEST(Forecast, AShuffleMovesWhatArithmeticSays) {
   // A hold for each object of another member at least.
   EXPECT_GE(it.reference_messages, it.gets);
   EXPECT_GE(it.messages, it.reference_messages);
+  // Each of 40 to 300 bytes, and answered.
+  EXPECT_GT(it.reference_bytes, it.reference_messages * 40);
+  EXPECT_LT(it.reference_bytes, it.reference_messages * 600);
+  // What one link sends another takes in; what crosses racks is half from each.
+  ASSERT_EQ(it.host_links.size(), 4u);
+  NicStats sum;
+  for (const NicStats& link : it.host_links) {
+    EXPECT_GT(link.bytes_out, 2u * 6 * 4 * bytes);
+    sum.bytes_out += link.bytes_out;
+    sum.bytes_in += link.bytes_in;
+  }
+  EXPECT_EQ(sum.bytes_out, sum.bytes_in);
+  EXPECT_EQ(sum.bytes_out, it.of(Path::same_rack).network_bytes + it.of(Path::across_racks).network_bytes);
+  ASSERT_EQ(it.uplinks.size(), 2u);
+  EXPECT_EQ(it.uplinks[0].bytes_out, it.uplinks[1].bytes_in);
+  EXPECT_EQ(it.uplinks[0].bytes_out + it.uplinks[1].bytes_out, it.of(Path::across_racks).network_bytes);
 }
 
 TEST(Forecast, IsTheSameWheneverItIsAskedFor) {

@@ -14,7 +14,9 @@ constexpr std::uint32_t kNames = 8;
 
 class Generator {
  public:
-  explicit Generator(std::uint64_t seed) : random_(seed), disks_(mix64(seed)) { out_.seed = seed; }
+  explicit Generator(std::uint64_t seed) : random_(seed), disks_(mix64(seed)), rare_(mix64(~seed)) {
+    out_.seed = seed;
+  }
 
   Scenario make() {
     shape();
@@ -83,8 +85,16 @@ class Generator {
     out_.token_ms = pick<std::uint32_t>({20, 300, 2000});
     out_.arena_kib = pick<std::uint32_t>({192, 256, 512});
     if (disks_.one_in(2)) disks();
+    out_.member_timeout_ms = pick_rare<std::uint32_t>({0, 0, 2'000, 10'000});
+    if (!rare_.one_in(4)) return;
+    out_.straggler_one_in = pick_rare<std::uint32_t>({10, 200});
+    out_.straggle_us = pick_rare<std::uint32_t>({500, 20'000});
   }
 
+  template <class T>
+  T pick_rare(std::initializer_list<T> from) {
+    return *(from.begin() + rare_.below(from.size()));
+  }
   template <class T>
   T pick_disks(std::initializer_list<T> from) {
     return *(from.begin() + disks_.below(from.size()));
@@ -162,7 +172,7 @@ class Generator {
       case 1:
         return add({member(), Act::lookup, object(), name(), random_.below(2)});
       case 2:
-        return add({member(), Act::pin, object(), 0, random_.below(30'000)});
+        return pin();
       case 3:
         return add({member(), Act::get_range, object(), 0, random_.next()});
       case 4:
@@ -183,6 +193,13 @@ class Generator {
       default:
         for (std::uint32_t i = 0; i < 2; ++i) add({member(), Act::get, object()});
     }
+  }
+
+  /// Most for a while, some for longer than most operations have time.
+  void pin() {
+    const std::uint32_t who = member(), what = object();
+    const std::uint64_t time = random_.below(30'000);
+    add({who, Act::pin, what, 0, rare_.one_in(4) ? 100 * time : time});
   }
 
   /// A member gets an object again and again, about when it has let go of it: drops and holds meet on the
@@ -275,9 +292,29 @@ class Generator {
     }
   }
 
+  void host_goes_dark() {
+    const std::uint64_t now = now_;
+    add({member_by(rare_), Act::power_loss, 0});
+    now_ += rare_.below(pick_rare<std::uint64_t>({100'000, 10'000'000}));
+    add({0, Act::power_back, 0});
+    now_ = now;
+  }
+  void queues_fill_up() {
+    constexpr std::uint64_t kAny = 65'536;
+    const std::uint32_t who = member_by(rare_);
+    const std::uint64_t now = now_;
+    add({who, Act::full_queues, 0, 0, rare_.below(4)});
+    now_ += rare_.below(pick_rare<std::uint64_t>({1'000, 300'000}));
+    add({who, Act::full_queues, 0, 0, kAny});
+    now_ = now;
+  }
+  std::uint32_t member_by(Random& random) { return static_cast<std::uint32_t>(random.below(out_.members)); }
+
   void trouble() {
     if (out_.disks != 0 && disks_.one_in(3)) return disk_trouble();
     const bool network = weather_ != Weather::deaths, deaths = weather_ != Weather::network;
+    if (network && rare_.one_in(10)) return queues_fill_up();
+    if (deaths && rare_.one_in(20)) return host_goes_dark();
     const std::uint32_t who = member(), other = member();
     const std::uint64_t now = now_;
     switch (random_.below(8)) {
@@ -315,6 +352,7 @@ class Generator {
 
   Random random_;
   Random disks_;  ///< for what concerns disks: scenarios without are what they were
+  Random rare_;   ///< for what few scenarios have: the same
   Weather weather_ = Weather::calm;
   Scenario out_;
   std::uint64_t now_ = 0;

@@ -29,6 +29,7 @@ constexpr Mistake kMistakes[] = {
     MISTAKE(apply_stale_drop),
     MISTAKE(lose_drops),
     MISTAKE(keep_holds_of_the_dead),
+    MISTAKE(keep_names_of_the_dead),
     MISTAKE(accept_another_incarnation),
     MISTAKE(keep_name_after_erase),
     MISTAKE(forget_waiter),

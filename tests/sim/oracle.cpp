@@ -101,25 +101,38 @@ void Oracle::healed() {
     if (silence.one != silence.other && !silence.end) silence.end = now();
 }
 
-/// One may have declared the other dead.
+/// One may have declared the other dead: it was silent for as long as that takes, but for moments in which
+/// nobody may have looked.
 bool Oracle::were_silent(MemberId one, MemberId other) const {
-  const Duration noticed = std::chrono::milliseconds(scenario_.detection_ms);
-  return std::ranges::any_of(silences_, [&](const Silence& silence) {
+  constexpr Duration kBetweenLooks = std::chrono::seconds(1);
+  const Duration noticed =
+      std::chrono::milliseconds(std::max(scenario_.detection_ms, scenario_.member_timeout_ms));
+  TimePoint start;
+  std::optional<TimePoint> end;               // of the last silences, together
+  for (const Silence& silence : silences_) {  // in the order of their starts
     const bool concerned = (silence.one == one && silence.other == other) ||
                            (silence.one == other && silence.other == one) ||
                            (silence.one == silence.other && (silence.one == one || silence.one == other));
-    return concerned && silence.end.value_or(now()) - silence.start >= noticed;
-  });
+    if (!concerned) continue;
+    if (!end || silence.start > *end + kBetweenLooks) start = silence.start;
+    end = std::max(end.value_or(start), silence.end.value_or(now()));
+    if (*end - start >= noticed) return true;
+  }
+  return false;
 }
 
 /// There and back, over several hops, with a connection to be made first.
 Duration Oracle::longest_trip() const {
-  return kNoticing + 30 * std::chrono::microseconds(scenario_.jitter_us);
+  constexpr int kHops = 30, kStragglers = 5;
+  const Duration straggling = std::chrono::microseconds(scenario_.straggle_us);
+  return kNoticing + kHops * std::chrono::microseconds(scenario_.jitter_us) +
+         (scenario_.straggler_one_in != 0 ? kStragglers * straggling : Duration::zero());
 }
 
 /// Its time was too short for the way.
 bool Oracle::was_hurried(const Operation& operation) const {
-  return scenario_.jitter_us > 100 && operation.deadline.time() - operation.start < longest_trip();
+  const bool slow = scenario_.jitter_us > 100 || scenario_.straggler_one_in != 0;
+  return slow && operation.deadline.time() - operation.start < longest_trip();
 }
 
 /// Until so late that the news could not come in time.
@@ -164,6 +177,20 @@ void Oracle::many_ended(MemberId reader, MemberId owner) {
   }
 }
 
+void Oracle::pinned(MemberId reader, std::uint32_t object, Duration time) {
+  for (const MemberId member : {reader, objects_.at(object).owner}) {
+    TimePoint& until = pinned_until_[member.value];
+    until = std::max(until, now() + time);
+  }
+}
+
+bool Oracle::had_memory_pinned(const Operation& operation, MemberId owner) const {
+  return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
+    const auto until = pinned_until_.find(member.value);
+    return until != pinned_until_.end() && until->second > operation.start;
+  });
+}
+
 /// While a get of many waits for the next with those before in its hands, nothing else needs to find room.
 bool Oracle::shared_memory_with_many(const Operation& operation, MemberId owner) const {
   return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
@@ -178,7 +205,7 @@ bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, 
   const bool bad = bad_disks_.contains(object.owner.value);
   if (code != Code::timed_out) return bad && (code == Code::corrupt || code == Code::system);
   return bad || scenario_.disk_kib != 0 || slow_disks_.contains(object.owner.value) ||
-         shared_memory_with_many(operation, object.owner) ||
+         shared_memory_with_many(operation, object.owner) || had_memory_pinned(operation, object.owner) ||
          operation.deadline.time() - operation.start < kEnoughForDisks;
 }
 
@@ -380,93 +407,9 @@ void Oracle::redeemed(const Operation& operation, const Token& token, const Resu
 void Oracle::erased(const Operation& operation, const Status& status) {
   if (status || status.error().code == Code::not_found) return;
   const Code code = status.error().code;
-  const bool typed = code == Code::timed_out || code == Code::owner_lost || code == Code::denied;
+  const bool typed =
+      code == Code::timed_out || code == Code::owner_lost || code == Code::denied || code == Code::full;
   if (!typed || (troubled_.empty() && !was_hurried(operation))) complain(operation, status.error());
-}
-
-void Oracle::check_kept(MemberId holder, std::uint32_t object) {
-  const Object& it = objects_.at(object);
-  Life* const owner = cluster_.life(it.owner);
-  if (it.state != State::sealed || owner == nullptr || owner->leaving() || may_be_gone(it, holder)) return;
-  const auto found = owner->job().memory->view(it.owner)->catalogue.find(Key::of(it.id));
-  if (!found || !*found)
-    complain(fmt::format("object {} of rank {} was freed, but rank {} holds it", object, it.owner.value,
-                         holder.value));
-  for (const std::uint32_t part : it.parts) check_kept(it.owner, part);
-}
-
-/// A name goes with its home; and it is erased alone where its object's owner seems to be dead and is not.
-/// Nobody can take it away from its object any more: known, and not mended yet.
-bool Oracle::kept_by_lost_name(MemberId owner) const {
-  const bool was_silent = std::ranges::any_of(
-      silences_, [owner](const Silence& silence) { return silence.one == owner || silence.other == owner; });
-  return std::ranges::any_of(names_, [&](const auto& named) {
-    const MemberId home = home_of(named.first);
-    const bool home_lost = cluster_.life(home) == nullptr || cluster_.lives(home) > 1;
-    return std::ranges::any_of(named.second, [&](const Naming& each) {
-      const Object& object = objects_.at(each.object);
-      return object.owner == owner && (home_lost || (was_silent && object.erase_tried));
-    });
-  });
-}
-
-/// Its restores and writes have ended, nothing of a dead object is on its disks, and it sleeps.
-void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& counts) {
-  Life* const life = cluster_.life(member);
-  if (life->spiller() == nullptr) return;
-  const auto check = [&](std::uint64_t count, std::string_view what) {
-    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
-  };
-  check(counts.on_disk, "objects on disk");
-  check(counts.returning, "objects that come back");
-  check(counts.spilling, "objects being written");
-  SpillFiles& files = life->spiller()->files();
-  for (const SpillDirectoryStats& directory : files.stats().directories)
-    check(directory.bytes_live, "bytes that live on disk");
-  check(files.idle() ? 0 : 1, "spill files that are busy");
-  check(life->job().holdings->short_of_room() ? 1 : 0, "spillers that look for room again and again");
-}
-
-Status Oracle::evict_all(MemberId member) {
-  Life* const life = cluster_.life(member);
-  if (life == nullptr) return {};
-  const std::uint64_t bytes = life->card().arena_bytes - life->card().catalogue.bytes();
-  HOLDFAST_TRY(const Block all, life->job().holdings->allocate(bytes, kCacheLine, std::nullopt));
-  life->job().memory->free(all);
-  return {};
-}
-
-void Oracle::check_empty(MemberId member) {
-  Life* const life = cluster_.life(member);
-  if (life == nullptr) return;
-  Job& job = life->job();
-  const auto check = [&](std::uint64_t count, std::string_view what) {
-    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
-  };
-  check(life->quarantined(), "buffers in quarantine");
-  if (kept_by_lost_name(member)) return;
-  // Everything unreferenced can be freed: there is room for one object of all the arena.
-  const std::uint64_t catalogue = life->card().catalogue.bytes();
-  if (const Status all = evict_all(member); !all)
-    complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
-  const Holdings::Counts counts = job.holdings->counts();
-  check(counts.objects, "objects");
-  for (const auto& [number, object] : objects_)
-    if (counts.objects != 0 && object.owner == member && is_owners_life(object) &&
-        job.holdings->parts_of(object.id))
-      complain(fmt::format("object {} is left: {}", number, job.holdings->why(object.id)));
-  check(counts.names, "names");
-  // Who waited and has gone did not say so: he costs a place of a bounded number.
-  if (troubled_.empty()) check(counts.waiters, "waiters");
-  check(counts.awaiting_unpin, "blocks that await their pins");
-  check(counts.held_elsewhere, "objects with holders or tokens");
-  for (const MemberId owner : job.references->owners())
-    if (cluster_.life(owner) != nullptr)
-      complain(fmt::format("rank {} still has references of rank {}'s", member.value, owner.value));
-  check(job.neighbours->pinned_locations(member).size(), "pins");
-  check_nothing_spilled(member, counts);
-  const auto used = job.memory->allocator_stats(0).bytes_used - catalogue;
-  check(used, "bytes in use");
 }
 
 }  // namespace holdfast::sim::test

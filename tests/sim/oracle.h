@@ -89,6 +89,9 @@ class Oracle {
   }
   void many_ended(MemberId reader, MemberId owner);
 
+  /// The memory of the object's owner, or of the reader that has a copy, is not to be had for so long.
+  void pinned(MemberId reader, std::uint32_t object, Duration time);
+
   // --- what comes of it
 
   void ended(const Operation& operation);
@@ -131,6 +134,7 @@ class Oracle {
     TimePoint last_end;
   };
   bool shared_memory_with_many(const Operation& operation, MemberId owner) const;
+  bool had_memory_pinned(const Operation& operation, MemberId owner) const;
   TimePoint now() const { return cluster_.timeline().now(); }
   bool is_troubled(MemberId member) const { return troubled_.contains(member.value); }
   bool is_owners_life(const Object& object) { return cluster_.lives(object.owner) == object.owner_life; }
@@ -166,6 +170,7 @@ class Oracle {
   std::map<std::uint32_t, bool> bad_disks_;   ///< members whose disks have lost something, or refused it
   std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
   std::map<std::uint32_t, Many> many_;        ///< by member
+  std::map<std::uint32_t, TimePoint> pinned_until_;
   std::vector<Silence> silences_;
   std::vector<std::string> violations_;
 };

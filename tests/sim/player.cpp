@@ -15,6 +15,7 @@ ClusterOptions options_of(const Scenario& scenario) {
   options.life.lifetime.collect = scenario.eager ? Collect::eager : Collect::lazy;
   options.life.lifetime.eviction = scenario.s3_fifo ? Eviction::s3_fifo : Eviction::lru;
   options.life.lifetime.token_lifetime = std::chrono::milliseconds(scenario.token_ms);
+  options.life.lifetime.member_timeout = std::chrono::milliseconds(scenario.member_timeout_ms);
   options.disks = scenario.disks;
   options.life.lifetime.spill.above_percent = scenario.spill_above;
   options.disk.latency = options.disk.jitter = std::chrono::microseconds(scenario.disk_latency_us);
@@ -26,8 +27,11 @@ ClusterOptions options_of(const Scenario& scenario) {
   network.scatter_pieces = scenario.scatter;
   network.piece_bytes = scenario.piece_bytes;
   network.detection_time = std::chrono::milliseconds(scenario.detection_ms);
-  for (LinkCost* const link : {&network.same_host, &network.same_rack, &network.across_racks})
+  for (LinkCost* const link : {&network.same_host, &network.same_rack, &network.across_racks}) {
     link->jitter = std::chrono::microseconds(scenario.jitter_us);
+    link->straggler_one_in = scenario.straggler_one_in;
+    link->straggle = std::chrono::microseconds(scenario.straggle_us);
+  }
   // Slow enough that an owner can free and write again what is being read.
   network.same_rack.bytes_per_second = network.across_racks.bytes_per_second = 500'000'000;
   return options;
@@ -55,6 +59,9 @@ void Player::act(const Step& step) {
     case Act::cut:
     case Act::heal:
     case Act::break_link:
+    case Act::power_loss:
+    case Act::power_back:
+    case Act::full_queues:
       return fault(step);
     case Act::disk_slow:
     case Act::disk_fail:
@@ -151,6 +158,7 @@ void Player::act_by_handle(const Step& step) {
                    if (!pin || step.act != Act::pin) return;
                    // Looked at again when it goes: it must stay as it is.
                    const std::uint64_t number = next_pin_++;
+                   oracle_.pinned(ended.member, step.object, std::chrono::microseconds(step.amount));
                    hands_[ended.member.value].pins[number] = std::move(*pin);
                    timeline().after(std::chrono::microseconds(step.amount), [this, ended, step, number] {
                      auto held = hands_[ended.member.value].pins.extract(number);

@@ -23,7 +23,14 @@ void Player::fault(const Step& step) {
       cluster_->leave(member);
       return let_go(member);
     case Act::restart:
-      return cluster_->restart(member);
+      return dark_.contains(one[0].value) ? void() : cluster_->restart(member);
+    case Act::power_loss:
+      return lose_power(one[0]);
+    case Act::power_back:
+      return give_power_back();
+    case Act::full_queues:
+      oracle_.trouble(member);
+      return network.limit_queues(cluster_->process(member), static_cast<std::uint32_t>(step.amount));
     case Act::stop:
       if (!runs(member)) return;
       oracle_.stopped(member);
@@ -49,6 +56,22 @@ void Player::fault(const Step& step) {
       oracle_.trouble(other);
       return network.break_connections(cluster_->process(member), cluster_->process(other));
   }
+}
+
+/// All that runs there ends; others are not told, as they are when a process ends alone.
+void Player::lose_power(HostId host) {
+  if (!dark_.insert(host.value).second) return;
+  cluster_->network().crash(host);
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+    if (cluster_->host({rank}) != host) continue;
+    oracle_.trouble({rank});
+    cluster_->crash({rank});
+    let_go({rank});
+  }
+}
+
+void Player::give_power_back() {
+  for (const std::uint32_t host : std::exchange(dark_, {})) cluster_->network().restart(HostId{host});
 }
 
 void Player::disk_fault(const Step& step) {
@@ -83,9 +106,11 @@ void Player::disk_fault(const Step& step) {
 /// Everything is mended and everybody lets go of everything: then nothing is left.
 void Player::settle() {
   fault({0, 0, Act::heal});
+  fault({0, 0, Act::power_back});
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     fault({0, rank, Act::resume});
     fault({0, rank, Act::slow, 0, 0, 1});
+    cluster_->network().limit_queues(cluster_->process({rank}), options_of(scenario_).network.max_waiting);
     disk_fault({0, rank, Act::disk_mend});
   }
   timeline().run_for(kSettle);
@@ -98,15 +123,16 @@ void Player::settle() {
   }
   timeline().run_for(kSettle + std::chrono::milliseconds(scenario_.token_ms));
   constexpr std::uint32_t kMostNames = 64;
+  bool erases = false;  // one that the others hear
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
-    if (!runs({rank})) continue;
-    for (std::uint32_t name = 1; name <= kMostNames; ++name) {
+    const bool is_stranger = cluster_->lives({rank}) > 1;  // heard by itself alone
+    if (!runs({rank}) || (erases && !is_stranger)) continue;
+    erases = erases || !is_stranger;
+    for (std::uint32_t name = 1; name <= kMostNames; ++name)
       spawn(app({rank}).erase(key_of_name(name), 10s), [](const Status&) {});
-      nudge({rank});
-    }
-    timeline().run_for(kSettle);
-    if (cluster_->lives({rank}) == 1) break;  // strangers are not heard
+    nudge({rank});
   }
+  timeline().run_for(kSettle);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) (void)oracle_.evict_all({rank});
   timeline().run_for(1s);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) oracle_.check_empty({rank});

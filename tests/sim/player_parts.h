@@ -144,6 +144,8 @@ class Player {
   void redeem(PassedToken token, Oracle::Token known, MemberId to, std::uint64_t onward);
   void fault(const Step& step);
   void disk_fault(const Step& step);
+  void lose_power(HostId host);
+  void give_power_back();
   void let_go(MemberId member) { const Hands gone = std::exchange(hands_[member.value], {}); }
   void check_kept() {
     for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank)
@@ -157,6 +159,7 @@ class Player {
   Oracle oracle_;
   Random random_;
   std::vector<Hands> hands_;
+  std::set<std::uint32_t> dark_;    ///< hosts without power
   std::set<std::uint32_t> making_;  ///< objects whose put waits for room, or has
   std::uint64_t next_pin_ = 0;
   std::uint64_t next_operation_ = 0;

@@ -327,5 +327,37 @@ TEST(Regression, WhatNothingKeepsDoesNotComeBack) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+TEST(Regression, WhoWaitedInVainIsForgottenThoughHeCouldNotSaySo) {
+  Scenario scenario;
+  scenario.seed = 182;
+  scenario.members = 3;
+  scenario.members_per_host = 1;
+  scenario.detection_ms = 4000;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 192;
+  scenario.steps = {
+      {386316, 0, Act::get_name, 0, 5, 1},
+      {1529068, 0, Act::cut, 0, 2, 0},
+      {5611694, 0, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
+TEST(Regression, ANameWhoseHomeSeemedDeadGoesWithItsObject) {
+  Scenario scenario;
+  scenario.seed = 88;
+  scenario.members = 8;
+  scenario.members_per_host = 1;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 2000;
+  scenario.arena_kib = 192;
+  scenario.steps = {
+      {734, 7, Act::put, 9, 7, 2407},
+      {1811, 7, Act::cut, 0, 6, 0},
+      {3987823, 7, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test

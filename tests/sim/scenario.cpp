@@ -8,13 +8,14 @@
 namespace holdfast::sim::test {
 namespace {
 
-constexpr std::array<std::string_view, 33> kActs = {
-    "put",       "draft",      "seal",      "abandon",     "get",       "get_range", "get_into",
-    "get_many",  "get_name",   "wait",      "lookup",      "pin",       "pass",      "drop",
-    "erase",     "erase_name", "crash",     "leave",       "restart",   "stop",      "resume",
-    "slow",      "cut",        "heal",      "break_link",  "put_parts", "parts",     "prefetch",
-    "disk_slow", "disk_fail",  "disk_full", "disk_damage", "disk_mend"};
-static_assert(kActs.size() == static_cast<std::size_t>(Act::disk_mend) + 1);
+constexpr std::array<std::string_view, 36> kActs = {
+    "put",        "draft",       "seal",      "abandon",    "get",        "get_range",
+    "get_into",   "get_many",    "get_name",  "wait",       "lookup",     "pin",
+    "pass",       "drop",        "erase",     "erase_name", "crash",      "leave",
+    "restart",    "stop",        "resume",    "slow",       "cut",        "heal",
+    "break_link", "put_parts",   "parts",     "prefetch",   "disk_slow",  "disk_fail",
+    "disk_full",  "disk_damage", "disk_mend", "power_loss", "power_back", "full_queues"};
+static_assert(kActs.size() == static_cast<std::size_t>(Act::full_queues) + 1);
 
 }  // namespace
 
@@ -35,6 +36,10 @@ std::string as_test(const Scenario& s, std::string_view name) {
   fmt::format_to(out,
                  "  scenario.piece_bytes = {};\n  scenario.jitter_us = {};\n  scenario.detection_ms = {};\n",
                  s.piece_bytes, s.jitter_us, s.detection_ms);
+  if (s.straggler_one_in != 0)
+    fmt::format_to(out, "  scenario.straggler_one_in = {};\n  scenario.straggle_us = {};\n",
+                   s.straggler_one_in, s.straggle_us);
+  fmt::format_to(out, "  scenario.member_timeout_ms = {};\n", s.member_timeout_ms);
   fmt::format_to(out, "  scenario.token_ms = {};\n  scenario.arena_kib = {};\n", s.token_ms, s.arena_kib);
   if (s.disks != 0)
     fmt::format_to(out,

@@ -47,6 +47,9 @@ enum class Act : std::uint8_t {
   disk_full,    ///< nothing more fits
   disk_damage,  ///< a byte of each file changes
   disk_mend,    ///< they are as at the beginning, but for what is in the files
+  power_loss,   ///< the member's host goes dark: all on it end, and nobody says so
+  power_back,   ///< hosts run again; who was on them does not
+  full_queues,  ///< of the member: `amount` operations may wait for the network, more are refused
 };
 std::string_view to_string(Act act) noexcept;
 
@@ -70,7 +73,10 @@ struct Scenario {
   bool s3_fifo = false;       ///< Eviction
   std::uint32_t piece_bytes = 4096;
   std::uint32_t jitter_us = 0;
+  std::uint32_t straggler_one_in = 0;  ///< messages and reads that take up to `straggle_us` longer; 0: none
+  std::uint32_t straggle_us = 0;
   std::uint32_t detection_ms = 4000;
+  std::uint32_t member_timeout_ms = 0;
   std::uint32_t token_ms = 1000;
   std::uint32_t arena_kib = 256;
   std::uint32_t disks = 0;  ///< of each member, to spill to

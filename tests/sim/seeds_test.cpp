@@ -69,6 +69,7 @@ TEST(SimulatedJobs, DoWhatTheyAreMeantTo) {
                                  "pass ok",
                                  "pass expired",
                                  "pass timed_out",
+                                 "put full",
                                  "erase ok",
                                  "erase_name ok"})
     EXPECT_GT(ended[what], 0U) << what;

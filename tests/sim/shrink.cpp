@@ -56,6 +56,8 @@ class Shrinker {
       take(candidate);
     };
     attempt([](Scenario& s) { s.jitter_us = 0; });
+    attempt([](Scenario& s) { s.straggler_one_in = 0; });
+    attempt([](Scenario& s) { s.member_timeout_ms = 0; });
     attempt([](Scenario& s) { s.scatter = false; });
     attempt([](Scenario& s) { s.needs_target = false; });
     attempt([](Scenario& s) { s.s3_fifo = false; });

@@ -28,6 +28,7 @@ def variables(number, dice):
         "HOLDFAST_SAME_HOST": ["memory", "fabric", "memory"][number % 3],
         "HOLDFAST_SPILL_ABOVE": dice.choice(["50", "80"]),
         "HOLDFAST_TOKEN_LIFETIME": "1",
+        "HOLDFAST_MEMBER_TIMEOUT": "1",
         "HOLDFAST_OPEN_TIMEOUT": "120",
         "HOLDFAST_LOG": "error",
     }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tests/core/store_fixture.h"
+#include "tests/core/temporary_directory.h"
 #include "tests/testbed/kernel.h"
 
 namespace holdfast::test {
@@ -132,6 +133,54 @@ TEST_F(PlacementTest, AFullNodeGivesWayToTheNearestWithRoomAndSaysSo) {
     }
     EXPECT_EQ(full.size() + 1, nodes_with_memory().size()) << "every node has been used";
   }
+}
+
+TEST_F(PlacementTest, WhatIsEvictedAndSpilledIsCountedByNode) {
+  const auto nodes = nodes_with_memory();
+  const TemporaryDirectory directory;
+  StoreOptions options = on_all_nodes(8_MiB);
+  options.lifetime.spill.directories = {directory.path()};
+  Store store = open(options);
+  const auto of = [&](std::uint32_t node) {
+    const Stats stats = store.stats();
+    return *std::ranges::find_if(
+        stats.nodes, [node](const NodeStats& each) { return each.segment.asked == numa::NodeId{node}; });
+  };
+  // Nothing keeps these, so the first ones make room, and they lie on the first node.
+  for (const std::uint32_t node : nodes)
+    while (of(node).bytes_free > 2_MiB)
+      ASSERT_TRUE(good(store.put(pattern(1_MiB, 1), {.node = numa::NodeId{node}})));
+  EXPECT_EQ(store.stats().evictions, 0U);
+  const auto more = store.put(pattern(3_MiB, 2));
+  ASSERT_TRUE(good(more));
+  EXPECT_GT(of(nodes[0]).evictions, 0U);
+  EXPECT_EQ(of(nodes[0]).evictions, store.stats().evictions);
+
+  // Kept ones are written from where they lie, and come back.
+  std::uint64_t number = 0;
+  while (kept_.size() < 20 * nodes.size()) {
+    const auto ref = store.put(pattern(1_MiB, number), {.node = numa::NodeId{nodes[number % nodes.size()]}});
+    ASSERT_TRUE(good(ref));
+    kept_.push_back(*ref);
+    ++number;
+  }
+  for (std::uint64_t i = 0; i < number; ++i) {
+    const auto pin = store.get(kept_[i], kLong);
+    ASSERT_TRUE(good(pin));
+    ASSERT_TRUE(is_pattern(pin->bytes(), i));
+  }
+  const Stats stats = store.stats();
+  std::uint64_t spills = 0, restores = 0, evictions = 0;
+  for (const NodeStats& node : stats.nodes) {
+    EXPECT_GT(node.spills, 0U) << node.segment.asked.value;
+    spills += node.spills;
+    restores += node.restores;
+    evictions += node.evictions;
+  }
+  EXPECT_GT(restores, 0U);
+  EXPECT_EQ(spills, stats.spills);
+  EXPECT_EQ(restores, stats.restores);
+  EXPECT_EQ(evictions, stats.evictions);
 }
 
 /// Takes the memory of a node until little is left, and gives it back at the end.

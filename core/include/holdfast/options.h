@@ -65,6 +65,10 @@ struct LifetimeOptions {
   /// How long a token keeps its object until it is redeemed (HOLDFAST_TOKEN_LIFETIME, seconds); counted by
   /// the object's owner from when it hears of the token. Bound: 1 ms to 30 days.
   Duration token_lifetime = std::chrono::seconds(60);
+  /// How long a member that cannot be reached still counts as alive (HOLDFAST_MEMBER_TIMEOUT, seconds): then
+  /// what it holds here is dropped, and so are names whose home it is. One that closes, or whose address
+  /// another process has, is gone at once. Bound: 0 to 1 day; after three failed probes at the earliest.
+  Duration member_timeout = std::chrono::seconds(10);
   SpillPolicy spill;
 };
 

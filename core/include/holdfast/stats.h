@@ -23,6 +23,10 @@ struct NodeStats {
   std::uint64_t bytes_cached = 0;    ///< of those that nothing keeps
   std::uint64_t bytes_spilling = 0;  ///< of those that are being written to disk
   std::uint64_t bytes_pinned = 0;    ///< of all of these and of erased ones: what pins hold in place now
+
+  std::uint64_t evictions = 0;  ///< cached objects that made room here
+  std::uint64_t spills = 0;     ///< objects written from here to disk
+  std::uint64_t restores = 0;   ///< objects brought back to here
 };
 
 /// What this member keeps in one directory of StoreOptions::lifetime.spill.

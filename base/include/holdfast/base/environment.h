@@ -28,6 +28,7 @@ enum class Variable : std::uint8_t {
   collect,         ///< HOLDFAST_COLLECT: lazy or eager
   eviction,        ///< HOLDFAST_EVICTION: lru or s3_fifo
   token_lifetime,  ///< HOLDFAST_TOKEN_LIFETIME: seconds
+  member_timeout,  ///< HOLDFAST_MEMBER_TIMEOUT: seconds
   spill,           ///< HOLDFAST_SPILL: directories to spill to
   spill_above,     ///< HOLDFAST_SPILL_ABOVE: percent of the arena
   log,             ///< HOLDFAST_LOG: log level

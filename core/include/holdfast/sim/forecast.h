@@ -70,12 +70,15 @@ struct Forecast {
   /// Of the host whose link carried most, in its busier direction, and the share of the time it was busy.
   std::uint64_t busiest_link_bytes = 0;
   double busiest_link_share = 0;
+  std::vector<NicStats> host_links;  ///< by host: what crossed its link, of puts and gets
+  std::vector<NicStats> uplinks;     ///< by rack: what left it and came to it
   std::uint64_t gets_from_disk = 0;  ///< that had to wait for it
   std::uint64_t spills = 0, spilled_bytes = 0;
   std::uint64_t restores = 0, restored_bytes = 0;
   std::uint64_t evictions = 0;
   std::uint64_t messages = 0;            ///< of all kinds
   std::uint64_t reference_messages = 0;  ///< of which for references: holds, drops, tokens, probes
+  std::uint64_t reference_bytes = 0;     ///< of those and the answers to them, with headers
   std::uint64_t events = 0;              ///< that the simulation took
   std::uint64_t trace = 0;               ///< a hash over them: the same for two runs that did the same
 

@@ -98,7 +98,7 @@ struct Traffic {
   std::uint64_t read_bytes = 0;
 };
 
-/// What crossed a host's NIC.
+/// What crossed a host's NIC, or a rack's link to the others.
 struct NicStats {
   std::uint64_t bytes_out = 0;
   std::uint64_t bytes_in = 0;
@@ -142,6 +142,8 @@ class Network {
   HostId host_of(ProcessId process) const;
   LinkClass link_class(HostId a, HostId b) const;
   NicStats nic(HostId host) const;
+  std::uint32_t racks() const;
+  NicStats uplink(std::uint32_t rack) const;
 
   /// The thread that drives `endpoint` (one of this network's) computes for so long, as soon as it and a core
   /// are free: when it is through. What it is sent meanwhile waits for it, what it has under way goes on.

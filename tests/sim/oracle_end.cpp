@@ -1,0 +1,96 @@
+// What is to be there while somebody holds something, and what is left when nobody does.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "tests/sim/oracle.h"
+
+namespace holdfast::sim::test {
+
+void Oracle::check_kept(MemberId holder, std::uint32_t object) {
+  const Object& it = objects_.at(object);
+  Life* const owner = cluster_.life(it.owner);
+  if (it.state != State::sealed || owner == nullptr || owner->leaving() || may_be_gone(it, holder)) return;
+  const auto found = owner->job().memory->view(it.owner)->catalogue.find(Key::of(it.id));
+  if (!found || !*found)
+    complain(fmt::format("object {} of rank {} was freed, but rank {} holds it", object, it.owner.value,
+                         holder.value));
+  for (const std::uint32_t part : it.parts) check_kept(it.owner, part);
+}
+
+/// A name is erased alone where its object's owner seems to be dead and is not: nobody can take it away from
+/// the object any more. Known, and not mended yet.
+bool Oracle::kept_by_lost_name(MemberId owner) const {
+  const bool was_silent = std::ranges::any_of(
+      silences_, [owner](const Silence& silence) { return silence.one == owner || silence.other == owner; });
+  return was_silent && std::ranges::any_of(names_, [&](const auto& named) {
+           return std::ranges::any_of(named.second, [&](const Naming& each) {
+             const Object& object = objects_.at(each.object);
+             return object.owner == owner && object.erase_tried;
+           });
+         });
+}
+
+/// Its restores and writes have ended, nothing of a dead object is on its disks, and it sleeps.
+void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& counts) {
+  Life* const life = cluster_.life(member);
+  if (life->spiller() == nullptr) return;
+  const auto check = [&](std::uint64_t count, std::string_view what) {
+    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
+  };
+  check(counts.on_disk, "objects on disk");
+  check(counts.returning, "objects that come back");
+  check(counts.spilling, "objects being written");
+  SpillFiles& files = life->spiller()->files();
+  for (const SpillDirectoryStats& directory : files.stats().directories) {
+    check(directory.bytes_live, "bytes that live on disk");
+    // One that is written to, and one to go on with.
+    constexpr std::uint64_t kFilesKept = 2;
+    check(directory.segments - std::min(directory.segments, kFilesKept), "spill files too many");
+  }
+  check(files.idle() ? 0 : 1, "spill files that are busy");
+  check(life->job().holdings->short_of_room() ? 1 : 0, "spillers that look for room again and again");
+}
+
+Status Oracle::evict_all(MemberId member) {
+  Life* const life = cluster_.life(member);
+  if (life == nullptr) return {};
+  const std::uint64_t bytes = life->card().arena_bytes - life->card().catalogue.bytes();
+  HOLDFAST_TRY(const Block all, life->job().holdings->allocate(bytes, kCacheLine, std::nullopt));
+  life->job().memory->free(all);
+  return {};
+}
+
+void Oracle::check_empty(MemberId member) {
+  Life* const life = cluster_.life(member);
+  if (life == nullptr) return;
+  Job& job = life->job();
+  const auto check = [&](std::uint64_t count, std::string_view what) {
+    if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
+  };
+  check(life->quarantined(), "buffers in quarantine");
+  if (kept_by_lost_name(member)) return;
+  // Everything unreferenced can be freed: there is room for one object of all the arena.
+  const std::uint64_t catalogue = life->card().catalogue.bytes();
+  if (const Status all = evict_all(member); !all)
+    complain(fmt::format("rank {} cannot free its arena: {}", member.value, all.error().message()));
+  const Holdings::Counts counts = job.holdings->counts();
+  check(counts.objects, "objects");
+  for (const auto& [number, object] : objects_)
+    if (counts.objects != 0 && object.owner == member && is_owners_life(object) &&
+        job.holdings->parts_of(object.id))
+      complain(fmt::format("object {} is left: {}", number, job.holdings->why(object.id)));
+  check(counts.names, "names");
+  check(counts.waiters, "waiters");
+  check(counts.awaiting_unpin, "blocks that await their pins");
+  check(counts.held_elsewhere, "objects with holders or tokens");
+  for (const MemberId owner : job.references->owners())
+    if (cluster_.life(owner) != nullptr)
+      complain(fmt::format("rank {} still has references of rank {}'s", member.value, owner.value));
+  check(job.neighbours->pinned_locations(member).size(), "pins");
+  check_nothing_spilled(member, counts);
+  const auto used = job.memory->allocator_stats(0).bytes_used - catalogue;
+  check(used, "bytes in use");
+}
+
+}  // namespace holdfast::sim::test
