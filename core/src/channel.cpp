@@ -190,6 +190,9 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
 Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
                                                    std::vector<std::byte> body, Deadline deadline,
                                                    Cancellation* cancellation) {
+  // What would be asked for now, nobody would take back.
+  if (cancellation != nullptr && cancellation->requested())
+    co_return fail(Code::timed_out, "Channel::call", "called off");
   MessageHeader header = header_to(receiver, type, body);
   header.request = next_request_++;
   if (!closing_) header.reply_to = endpoint_->address();

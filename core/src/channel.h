@@ -73,7 +73,8 @@ class Channel {
   Task<Status> send(std::span<const std::byte> address, std::vector<std::byte> message, Deadline deadline);
 
   /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is
-  /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off.
+  /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off:
+  /// who keeps it is told. One that was called off before is not sent.
   /// Errors: owner_lost, timed_out (also when called off), and what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline, Cancellation* cancellation = nullptr);
