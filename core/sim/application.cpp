@@ -108,6 +108,7 @@ Task<Status> Application::publish(Key name, Entry entry, Deadline deadline) {
     co_return Status{};
   }
   Status published = co_await publish_name(job_, channel_, name, entry, deadline);
+  if (!published && may_be_published(published.error())) agent_.withdraw(name, entry.id);
   co_return published;
 }
 

@@ -275,6 +275,23 @@ Task<void> prefetch(Job& job, Channel& channel, MemberId owner, std::vector<Obje
   }
 }
 
+namespace {
+
+/// As unpublish_name, without waiting for an answer.
+void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id) {
+  WireWriter body;
+  put_key(body, name);
+  body.put(id.high);
+  body.put(id.low);
+  channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
+}
+
+}  // namespace
+
+bool may_be_published(const Error& error) noexcept {
+  return error.code == Code::timed_out || error.code == Code::owner_lost;
+}
+
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
   WireWriter body;
@@ -282,9 +299,10 @@ Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Dea
   put_entry(body, entry);
   auto reply = co_await channel.call(job.peers->receiver(home), MessageType::publish, body.take(), deadline);
   if (reply) co_return Status{};
-  // The home may have entered it after all; it must not point to an object that is gone. Behind the request
-  // on the same way, so it cannot be overtaken by it.
-  if (reply.error().code == Code::timed_out) unpublish_unheard(job, channel, name, entry.id);
+  // The home may have entered it after all, or do so yet; it must not point to an object that is gone. Behind
+  // the request on the same way, so it cannot be overtaken by it. It goes with that way where it breaks: the
+  // caller has it told until it was heard.
+  if (may_be_published(reply.error())) unpublish_unheard(job, channel, name, entry.id);
   co_return name_peer(job, home, std::move(reply).error(), "Store::put");
 }
 
@@ -301,14 +319,6 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   const Entry entry = get_entry(in);
   if (!in.ok()) co_return fail(Code::system, "Store::erase", "a member sent a reply that cannot be read");
   co_return entry;
-}
-
-void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id) {
-  WireWriter body;
-  put_key(body, name);
-  body.put(id.high);
-  body.put(id.low);
-  channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
 }
 
 Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
