@@ -128,7 +128,7 @@ void SocketNeighbours::accept_one() {
 bool SocketNeighbours::serve_first(Reader& reader) {
   if (reader.ledger.base() != nullptr) return false;  // it has nothing more to say: this is its end
   const auto first = receive_descriptors(reader.connection.get());
-  if (!first) return false;
+  if (!first) return first.error().code == Code::timed_out;
   if (WireReader(first->bytes).get<std::uint64_t>() != kWhyMagic) return serve_hello(reader, *first);
   answer(reader, *first);
   return false;
@@ -202,20 +202,18 @@ Result<std::unique_ptr<View>> SocketNeighbours::attach(MemberId rank, const Card
   hello.put(ledger_.shared_bytes());
   HOLDFAST_DO(send_descriptors(socket, hello.bytes(), std::vector{ledger_.fd()}));
 
-  pollfd waited{socket, POLLIN, 0};
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      std::min<Duration>(deadline.left(real_clock()), std::chrono::hours(1)));
-  if (poll(&waited, 1, static_cast<int>(left.count())) == 0)
+  const auto answer = receive_descriptors(socket, deadline);
+  if (!answer && answer.error().code == Code::timed_out)
     return fail(
         Code::timed_out, kOperation,
         fmt::format("rank {} (pid {}) on this host did not answer before the deadline; is it stopped?",
                     rank.value, card.pid));
-  HOLDFAST_TRY(DescriptorMessage answer, receive_descriptors(socket));
-  WireReader in(answer.bytes);
+  if (!answer) return tl::unexpected(answer.error());
+  WireReader in(answer->bytes);
   if (in.get<std::uint64_t>() != kHelloMagic)
     return fail(Code::owner_lost, kOperation, "the member's process has ended, or refused this one");
   std::uint64_t first = 0;
-  for (const File& file : answer.files) {
+  for (const File& file : answer->files) {
     const auto bytes = in.get<std::uint64_t>();
     HOLDFAST_TRY(numa::ReadOnlyMapping mapping, numa::ReadOnlyMapping::map(file, bytes));
     view->pieces.push_back({mapping.base(), first, bytes});
@@ -284,12 +282,9 @@ Result<std::string> why(const ObjectId& id, Duration timeout) {
   question.put(id.high);
   question.put(id.low);
   HOLDFAST_DO(send_descriptors(connection.get(), question.bytes(), {}));
-  pollfd waited{connection.get(), POLLIN, 0};
-  const auto patience =
-      std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(timeout, std::chrono::hours(1)));
-  if (poll(&waited, 1, static_cast<int>(patience.count())) == 0)
+  const auto answer = receive_descriptors(connection.get(), Deadline::after(real_clock(), timeout));
+  if (!answer && answer.error().code == Code::timed_out)
     return fail(Code::timed_out, kOperation, "the object's owner did not answer; is it stopped?");
-  const auto answer = receive_descriptors(connection.get());
   if (!answer) return lost();
   WireReader in(answer->bytes);
   std::string text = in.get_text();

@@ -17,9 +17,11 @@
 #include "holdfast/base/units.h"
 #include "holdfast/numa/topology.h"
 #include "holdfast/version.h"
+#include "holdfast/why.h"
 #include "src/descriptor_message.h"
 #include "src/wire.h"
 #include "tests/core/expect.h"
+#include "tests/core/interruptions.h"
 
 namespace holdfast {
 namespace {
@@ -141,18 +143,46 @@ TEST_F(NeighboursTest, RefusesAProcessOfAnotherUser) {
   EXPECT_EQ(other.says(), Answer::refusal);
 }
 
+/// Listens, as a member that is stopped does, and never answers.
+class Silent {
+ public:
+  explicit Silent(const std::string& name) : listener_(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) {
+    const Address address(name);
+    EXPECT_EQ(bind(listener_.get(), address.get(), address.length), 0);
+    EXPECT_EQ(listen(listener_.get(), 1), 0);
+  }
+
+ private:
+  File listener_;
+};
+
 TEST_F(NeighboursTest, NamesAMemberThatDoesNotAnswer) {
   const auto member = start();
   ASSERT_TRUE(test::good(member));
   Card card;
   card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
   card.pid = 4242;
-  const File silent(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  const Address address(card.host_socket);
-  ASSERT_EQ(bind(silent.get(), address.get(), address.length), 0);
-  ASSERT_EQ(listen(silent.get(), 1), 0);
+  const Silent silent(card.host_socket);
   const auto view = (*member)->attach(MemberId{7}, card, Deadline::after(real_clock(), 1ms));
   EXPECT_TRUE(fails(view, Code::timed_out, "rank 7 (pid 4242)"));
+}
+
+TEST_F(NeighboursTest, SignalsDoNotMakeAnAttachWaitBeyondItsDeadline) {
+  const auto member = start();
+  ASSERT_TRUE(test::good(member));
+  Card card;
+  card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
+  const Silent silent(card.host_socket);
+  const test::Interruptions interruptions;
+  const auto view = (*member)->attach(MemberId{7}, card, Deadline::after(real_clock(), 200ms));
+  EXPECT_TRUE(fails(view, Code::timed_out));
+}
+
+TEST(WhyFromOutsideTest, SignalsDoNotMakeItWaitBeyondItsTimeout) {
+  const ObjectId id{random_u64(), 1};
+  const Silent silent(fmt::format("holdfast-{:016x}", id.high));
+  const test::Interruptions interruptions;
+  EXPECT_TRUE(fails(why(id, 200ms), Code::timed_out));
 }
 
 }  // namespace
