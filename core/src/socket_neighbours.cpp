@@ -1,5 +1,6 @@
 #include "src/socket_neighbours.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,7 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "holdfast/base/log.h"
 #include "holdfast/base/thread.h"
@@ -27,6 +30,8 @@ constexpr std::uint64_t kWhyMagic = 0x3f79687777666c68;
 constexpr std::size_t kMostAnswer = 7 * 1024;
 // Processes of this user that may be attached at once; far above the cores of any host.
 constexpr std::size_t kMostReaders = 4096;
+// Where no descriptors are left, before it is tried again.
+constexpr Duration kPause = std::chrono::milliseconds(100);
 
 /// Who is at the other end; nobody (uid -1) where that cannot be told.
 ucred peer_of(int socket) {
@@ -84,14 +89,18 @@ void SocketNeighbours::serve() {
   std::vector<pollfd> waited;
   std::vector<View*> views;
   while (!stopping_.load(std::memory_order_acquire)) {
-    waited = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    const auto pause = pause_left();
+    // An entry of -1 is passed over.
+    waited = {{wake_.get(), POLLIN, 0}, {pause ? -1 : listener_.get(), POLLIN, 0}};
     {
       const std::lock_guard lock(watched_mutex_);
       views = watched_;
     }
     for (const View* view : views) waited.push_back({view->connection.get(), POLLIN, 0});
-    for (const Reader& reader : readers_) waited.push_back({reader.connection.get(), POLLIN, 0});
-    if (poll(waited.data(), waited.size(), -1) < 0 && errno != EINTR) {
+    for (const Reader& reader : readers_)
+      waited.push_back({pause && !reader.attached() ? -1 : reader.connection.get(), POLLIN, 0});
+    if (poll(waited.data(), waited.size(), pause ? static_cast<int>(pause->count()) : -1) < 0 &&
+        errno != EINTR) {
       log(LogLevel::error, fmt::format("cannot wait for neighbours any more: {}", std::strerror(errno)));
       return;
     }
@@ -116,8 +125,29 @@ void SocketNeighbours::serve() {
   }
 }
 
+/// What is left of it, if there is one.
+std::optional<std::chrono::milliseconds> SocketNeighbours::pause_left() {
+  if (!paused_until_) return std::nullopt;
+  const Duration left = *paused_until_ - real_clock().now();
+  if (left > Duration::zero()) return std::chrono::ceil<std::chrono::milliseconds>(left);
+  paused_until_.reset();
+  return std::nullopt;
+}
+
+/// What waits to be accepted, or to be taken from a packet, stays, and stays readable: without a pause it
+/// would be tried again and again.
+void SocketNeighbours::pause(int error) {
+  paused_until_ = real_clock().now() + kPause;
+  if (std::exchange(told_of_pause_, true)) return;
+  log(LogLevel::warning,
+      fmt::format("processes on this host have to wait until they can map this one's memory: {}{}",
+                  std::strerror(error), how_to_open_more(error)));
+}
+
 void SocketNeighbours::accept_one() {
   File connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!connection && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+    return pause(errno);
   // Closing it is the answer: who is refused sees a hang-up.
   if (!connection || !same_user(connection.get()) || readers_.size() >= kMostReaders) return;
   const std::unique_lock lock(readers_mutex_);
@@ -126,7 +156,14 @@ void SocketNeighbours::accept_one() {
 
 /// The first packet says what is wanted. False when the connection is over.
 bool SocketNeighbours::serve_first(Reader& reader) {
-  if (reader.ledger.base() != nullptr) return false;  // it has nothing more to say: this is its end
+  if (reader.attached()) return false;  // it has nothing more to say: this is its end
+  // A packet loses the descriptor that it brings where there is no room for it.
+  File spare(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!spare) {
+    pause(errno);
+    return true;
+  }
+  spare.reset();
   const auto first = receive_descriptors(reader.connection.get());
   if (!first) return first.error().code == Code::timed_out;
   if (WireReader(first->bytes).get<std::uint64_t>() != kWhyMagic) return serve_hello(reader, *first);
@@ -239,9 +276,8 @@ bool SocketNeighbours::pinned(const PinnedBlock& block) const {
   if (ledger_pins(ledger_.shared(), ledger_.shared_bytes(), block)) return true;
   const std::shared_lock lock(readers_mutex_);
   return std::ranges::any_of(readers_, [&](const Reader& reader) {
-    return reader.ledger.base() != nullptr &&
-           ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
-                       block);
+    return reader.attached() && ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()),
+                                            reader.ledger.bytes(), block);
   });
 }
 
@@ -251,9 +287,8 @@ std::vector<std::string> SocketNeighbours::pinning(const PinnedBlock& block) con
     processes.push_back(fmt::format("process {}, its owner's", getpid()));
   const std::shared_lock lock(readers_mutex_);
   for (const Reader& reader : readers_)
-    if (reader.ledger.base() != nullptr &&
-        ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
-                    block))
+    if (reader.attached() && ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()),
+                                         reader.ledger.bytes(), block))
       processes.push_back(fmt::format("process {}", peer_of(reader.connection.get()).pid));
   return processes;
 }
@@ -297,7 +332,7 @@ std::vector<std::uint64_t> SocketNeighbours::pinned_locations(MemberId owner) co
   ledger_pins_of(ledger_.shared(), ledger_.shared_bytes(), owner, found);
   const std::shared_lock lock(readers_mutex_);
   for (const Reader& reader : readers_)
-    if (reader.ledger.base() != nullptr)
+    if (reader.attached())
       ledger_pins_of(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
                      owner, found);
   std::ranges::sort(found);

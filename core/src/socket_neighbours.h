@@ -7,10 +7,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -54,11 +56,14 @@ class SocketNeighbours final : public Neighbours {
   struct Reader {
     File connection;
     numa::ReadOnlyMapping ledger;  ///< empty until its hello came
+    bool attached() const noexcept { return ledger.base() != nullptr; }
   };
 
   SocketNeighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger);
   void serve();
   void accept_one();
+  std::optional<std::chrono::milliseconds> pause_left();
+  void pause(int error);
   bool serve_first(Reader& reader);
   bool serve_hello(Reader& reader, const DescriptorMessage& hello);
   void answer(const Reader& reader, const DescriptorMessage& question);
@@ -74,6 +79,9 @@ class SocketNeighbours final : public Neighbours {
   std::mutex watched_mutex_;
   std::vector<View*> watched_;
   std::function<std::string(const ObjectId&)> answerer_;  ///< under watched_mutex_
+  /// Nothing that takes a descriptor is done before. The thread's alone, as is the next.
+  std::optional<TimePoint> paused_until_;
+  bool told_of_pause_ = false;
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

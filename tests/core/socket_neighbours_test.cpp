@@ -1,8 +1,9 @@
 // Who may attach to a member's memory, and what is said of one that does not answer.
 #include "src/socket_neighbours.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <ctime>
 #include <memory>
 #include <optional>
 
@@ -71,11 +73,10 @@ class NeighboursTest : public ::testing::Test {
 
 enum class Answer : int { memory, refusal, silence, trouble };
 
-/// Says what SocketNeighbours::attach says, and what came of it. Runs in a process of its own: no assertions.
-Answer say_hello(const SocketNeighbours::Identity& owner, const Ledger& ledger) {
-  const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+/// Says what SocketNeighbours::attach says; false if it cannot.
+bool say_hello(const File& connection, const SocketNeighbours::Identity& owner, const Ledger& ledger) {
   const Address address(fmt::format("holdfast-{:016x}", owner.incarnation));
-  if (!connection || connect(connection.get(), address.get(), address.length) != 0) return Answer::trouble;
+  if (!connection || connect(connection.get(), address.get(), address.length) != 0) return false;
   WireWriter hello;
   hello.put(std::uint64_t{0x6f6c6c6568666c68});
   hello.put(kProtocolVersion);
@@ -84,11 +85,22 @@ Answer say_hello(const SocketNeighbours::Identity& owner, const Ledger& ledger) 
   hello.put(ledger.shared_bytes());
   // Who is refused may find the line closed already.
   (void)send_descriptors(connection.get(), hello.bytes(), std::vector{ledger.fd()});
-  pollfd waited{connection.get(), POLLIN, 0};
-  if (poll(&waited, 1, 60000) != 1) return Answer::silence;
-  const auto answer = receive_descriptors(connection.get());
-  if (!answer) return answer.error().code == Code::owner_lost ? Answer::refusal : Answer::trouble;
-  return answer->files.empty() ? Answer::trouble : Answer::memory;
+  return true;
+}
+
+/// What comes of it within `patience`.
+Answer hear_answer(const File& connection, Duration patience) {
+  const auto answer = receive_descriptors(connection.get(), Deadline::after(real_clock(), patience));
+  if (answer) return answer->files.empty() ? Answer::trouble : Answer::memory;
+  return answer.error().code == Code::timed_out    ? Answer::silence
+         : answer.error().code == Code::owner_lost ? Answer::refusal
+                                                   : Answer::trouble;
+}
+
+/// Runs in a process of its own: no assertions.
+Answer greet(const SocketNeighbours::Identity& owner, const Ledger& ledger) {
+  const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  return say_hello(connection, owner, ledger) ? hear_answer(connection, 60s) : Answer::trouble;
 }
 
 /// The answer that a process of `user` gets. It exists before the member's thread does (a fork keeps only one
@@ -103,7 +115,7 @@ class Stranger {
       close(ends[1]);
       char go = 0;
       const bool ready = read(ends[0], &go, 1) == 1 && (!user || setresuid(*user, *user, *user) == 0);
-      _exit(static_cast<int>(ready ? say_hello(owner, ledger) : Answer::trouble));
+      _exit(static_cast<int>(ready ? greet(owner, ledger) : Answer::trouble));
     }
     close(ends[0]);
     go_ = File(ends[1]);
@@ -141,6 +153,40 @@ TEST_F(NeighboursTest, RefusesAProcessOfAnotherUser) {
   const auto member = start();
   ASSERT_TRUE(test::good(member));
   EXPECT_EQ(other.says(), Answer::refusal);
+}
+
+/// No more than `more` descriptors can be opened while it lives.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t more) {
+    getrlimit(RLIMIT_NOFILE, &former_);
+    rlimit few = former_;
+    few.rlim_cur = static_cast<rlim_t>(File(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)).get()) + more;
+    setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &former_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit former_{};
+};
+
+/// None to accept with, and none for what the first packet brings.
+TEST_F(NeighboursTest, WaitsWhileThereAreNoDescriptorsAndServesWhenThereAre) {
+  for (const rlim_t left : {0U, 1U}) {
+    const auto member = start();
+    ASSERT_TRUE(test::good(member));
+    const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    {
+      const FewDescriptors few(left);
+      ASSERT_TRUE(say_hello(connection, identity_, ledger_));
+      const std::clock_t before = std::clock();
+      EXPECT_EQ(hear_answer(connection, 1s), Answer::silence) << left;
+      EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 4) << "the thread does not sleep";
+    }
+    EXPECT_EQ(hear_answer(connection, 60s), Answer::memory) << left;
+  }
 }
 
 /// Listens, as a member that is stopped does, and never answers.
