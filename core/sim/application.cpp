@@ -127,15 +127,8 @@ Task<Result<std::uint64_t>> Application::get_into(Entry entry, std::span<std::by
 
 Task<std::vector<Result<Pin>>> Application::get_many(std::vector<Entry> entries, Duration timeout) {
   const Want want{{}, job_.options.verify, {true}, patience_for(timeout)};
-  const Deadline deadline = after(timeout);
   const MemberId owner = entries.front().owner;
-  const auto view = job_.view_of(owner, deadline);
-  if (view && *view == nullptr) {
-    auto pins = co_await get_batch(job_, channel_, owner, std::move(entries), want, deadline);
-    co_return pins;
-  }
-  std::vector<Result<Pin>> pins;
-  for (const Entry& entry : entries) pins.push_back(co_await get_pin(job_, channel_, entry, want, deadline));
+  auto pins = co_await get_batch(job_, channel_, owner, std::move(entries), want, after(timeout));
   co_return pins;
 }
 

@@ -69,6 +69,7 @@ void Cluster::resume(MemberId member) {
   network_.resume(it.process);
   for (const auto& disk : it.disks) disk->resume();
   if (it.life) it.life->resumed();
+  hosts_.gone_on(host(member));
 }
 
 void Cluster::crash(MemberId member) {

@@ -1,4 +1,4 @@
-// get_many by fabric: objects that lie side by side in the owner's arena are fetched with one read.
+// get_many from one owner. By fabric, objects that lie side by side in its arena are fetched with one read.
 #include <algorithm>
 #include <numeric>
 
@@ -7,6 +7,7 @@
 #include "src/piece_reader.h"
 #include "src/pin_factory.h"
 #include "src/protocols.h"
+#include "src/view_of.h"
 
 namespace holdfast {
 namespace {
@@ -182,25 +183,29 @@ Task<void> confirm(Job& job, Channel& channel, const std::vector<Entry>& entries
   co_await reader.drain();
 }
 
-}  // namespace
+/// From mapped memory. What is not found there is left as it is in `results`.
+void take_mapped(Job& job, const View& view, const std::vector<Entry>& entries, const Want& want,
+                 std::vector<Result<Pin>>& results) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    Pin pin;
+    auto there = get_local(job, view, entries[i], want, pin);
+    if (!there)
+      results[i] = tl::unexpected(std::move(there).error());
+    else if (*there)
+      results[i] = std::move(pin);
+  }
+}
 
-Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
-                                         std::vector<Entry> entries, Want want, Deadline deadline) {
-  std::vector<Result<Pin>> results;
-  results.reserve(entries.size());
-  for (std::size_t i = 0; i < entries.size(); ++i)
-    results.push_back(fail(Code::not_found, "Store::get_many", "not read yet"));
-  const auto fail_all = [&](const Error& error) {
-    for (auto& result : results) result = name_peer(job, owner, error, "Store::get_many");
-  };
+/// By fabric: small ones within the first region in runs. What is not found so is left as it is in `results`.
+Task<void> take_runs(Job& job, Channel& channel, MemberId owner, const std::vector<Entry>& entries, Want want,
+                     Deadline deadline, std::vector<Result<Pin>>& results) {
   auto region = co_await region_of(job, channel, owner, 0, deadline);
   auto peer = channel.connect(job.peers->card(owner).address);
   if (!region || !peer) {
-    fail_all(region ? peer.error() : region.error());
-    co_return results;
+    const Error error = region ? peer.error() : region.error();
+    for (auto& result : results) result = name_peer(job, owner, error, "Store::get_many");
+    co_return;
   }
-
-  // Small ones within the first region in runs; the rest one by one.
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Entry& entry = entries[i];
@@ -221,6 +226,24 @@ Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId ow
     co_await reader.drain();
   }
   co_await confirm(job, channel, entries, order, want, {*peer, *region, deadline}, words, results);
+}
+
+}  // namespace
+
+Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
+                                         std::vector<Entry> entries, Want want, Deadline deadline) {
+  std::vector<Result<Pin>> results;
+  results.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    results.push_back(fail(Code::not_found, "Store::get_many", "not read yet"));
+  ViewOf mapping(job, channel, owner, deadline);
+  const auto view = co_await mapping;
+  if (!view)
+    for (auto& result : results) result = tl::unexpected(view.error());
+  else if (*view != nullptr)
+    take_mapped(job, **view, entries, want, results);
+  else
+    co_await take_runs(job, channel, owner, entries, want, deadline, results);
 
   const auto not_there = [&](std::size_t i) {
     return !results[i] && results[i].error().code == Code::not_found;

@@ -10,6 +10,7 @@
 #include "src/get_remote.h"
 #include "src/mutation.h"
 #include "src/pin_factory.h"
+#include "src/view_of.h"
 
 namespace holdfast {
 namespace {
@@ -118,7 +119,8 @@ tl::unexpected<Error> name_peer(const Job& job, MemberId member, Error error, st
 
 Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waiting, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
-  auto view = job.view_of(home, deadline);
+  ViewOf mapping(job, channel, home, deadline);
+  auto view = co_await mapping;
   if (!view) co_return tl::unexpected(std::move(view).error());
   if (*view != nullptr) {
     HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(name, patience_for(deadline.left(job.clock))));
@@ -140,7 +142,8 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
 
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
                                 Deadline deadline) {
-  auto view = job.view_of(owner, deadline);
+  ViewOf mapping(job, channel, owner, deadline);
+  auto view = co_await mapping;
   if (!view) co_return tl::unexpected(std::move(view).error());
   if (*view != nullptr) {
     HOLDFAST_CO_TRY(const auto found,
@@ -223,7 +226,8 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     entry = std::get<Entry>(target);
   }
   for (Rounds rounds(job.clock, deadline); rounds.another();) {
-    auto view = job.view_of(entry.owner, deadline);
+    ViewOf mapping(job, channel, entry.owner, deadline);
+    auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
       HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
@@ -243,7 +247,8 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
                                      std::span<std::byte> into, Deadline deadline) {
   const TimePoint started = job.clock.now();
   for (Rounds rounds(job.clock, deadline); rounds.another();) {
-    auto view = job.view_of(entry.owner, deadline);
+    ViewOf mapping(job, channel, entry.owner, deadline);
+    auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     const std::uint64_t bytes = wanted_bytes(entry, want);
     if (*view == nullptr) {

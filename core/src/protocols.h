@@ -36,8 +36,8 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
 Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
                                      std::span<std::byte> into, Deadline deadline);
 
-/// Many from one member that is read by fabric; results in the order of `entries`. Neighbours in memory come
-/// with one read.
+/// Many from one member; results in the order of `entries`. By fabric, neighbours in memory come with one
+/// read.
 Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
                                          std::vector<Entry> entries, Want want, Deadline deadline);
 

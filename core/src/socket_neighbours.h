@@ -21,6 +21,7 @@
 
 #include "holdfast/base/file.h"
 #include "holdfast/numa/arena.h"
+#include "src/attach_attempt.h"
 #include "src/descriptor_message.h"
 #include "src/neighbours.h"
 
@@ -42,7 +43,7 @@ class SocketNeighbours final : public Neighbours {
 
   const std::string& socket_name() const noexcept { return socket_name_; }
 
-  Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
+  void attach(MemberId rank, const Card& card, Attached attached) override;
   void watch(View* view) override;
   bool pinned(const PinnedBlock& block) const override;
   std::vector<std::string> pinning(const PinnedBlock& block) const override;
@@ -61,6 +62,8 @@ class SocketNeighbours final : public Neighbours {
 
   SocketNeighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger);
   void serve();
+  bool begin_attempts();
+  void note_lost(View* view);
   void accept_one();
   std::optional<std::chrono::milliseconds> pause_left();
   void pause(int error);
@@ -76,6 +79,9 @@ class SocketNeighbours final : public Neighbours {
   File wake_;
   mutable std::shared_mutex readers_mutex_;
   std::list<Reader> readers_;
+  std::mutex attempts_mutex_;
+  std::vector<AttachAttempt> new_attempts_;
+  std::list<AttachAttempt> attempts_;  ///< the thread's alone
   std::mutex watched_mutex_;
   std::vector<View*> watched_;
   std::function<std::string(const ObjectId&)> answerer_;  ///< under watched_mutex_

@@ -56,5 +56,65 @@ TEST(MembersFirstContactTest, AGetEndsByItsDeadlineWhateverSignalsCome) {
   EXPECT_TRUE(ranks.all_good());
 }
 
+const Scenario kAmongOthers("stopped_among_others", [](Line& test) {
+  Store store = join();
+  if (store.rank() != 0) return own_one(test, store);
+  const ObjectRef stopped = redeem_one(test, store), healthy = redeem_one(test, store);
+  const ObjectRef own = store.put(pattern(10, 3)).value();
+  test.say("redeemed");
+  EXPECT_EQ(test.hear(), "stopped");
+
+  Op<Pin> until_it_goes_on = store.fetch(stopped, {.timeout = 10 * kLong});
+  EXPECT_FALSE(until_it_goes_on.poll()) << "it blocks until the deadline";
+  const TimePoint start = real_clock().now();
+  const auto enough = store.wait(std::vector{stopped, own}, 1, 10 * kLong);
+  ASSERT_TRUE(good(enough));
+  EXPECT_EQ(enough->ready, std::vector<std::size_t>{1});
+  // All in one batch, and by the thread whose lane waits for the other already.
+  const auto pins = store.get_many(std::vector{stopped, healthy, own}, 5s);
+  EXPECT_TRUE(fails(pins[0], Code::timed_out, "rank 1"));
+  EXPECT_TRUE(good(pins[1])) << "its owner was not met before either";
+  EXPECT_TRUE(good(pins[2]));
+  EXPECT_LT(real_clock().now() - start, kLong);
+  EXPECT_EQ(store.stats().gets_shared, 1U);
+  EXPECT_TRUE(fails(store.get(stopped, 100ms), Code::timed_out, "rank 1"));
+  EXPECT_TRUE(fails(store.get(stopped, 0s), Code::timed_out, "rank 1"));
+
+  test.say("done");
+  EXPECT_EQ(test.hear(), "continued");
+  const auto pin = std::move(until_it_goes_on).wait(kLong);
+  ASSERT_TRUE(good(pin));
+  EXPECT_TRUE(is_pattern(pin->bytes(), 1));
+  EXPECT_EQ(store.stats().gets_remote, 0U) << "it is mapped";
+});
+TEST(MembersFirstContactTest, OneThatIsStoppedHoldsUpNobodyElse) {
+  Ranks ranks("stopped_among_others", {.size = 3});
+  stop_first(ranks, 2);
+  EXPECT_TRUE(ranks.all_good());
+}
+
+const Scenario kNeverAnswered("killed_before_it_answered", [](Line& test) {
+  Store store = join();
+  if (store.rank() != 0) return own_one(test, store);
+  const ObjectRef ref = redeem_one(test, store);
+  test.say("redeemed");
+  EXPECT_EQ(test.hear(), "stopped");
+  Op<Pin> waiting = store.fetch(ref, {.timeout = 10 * kLong});
+  EXPECT_FALSE(waiting.poll());
+  test.say("waits");
+  EXPECT_TRUE(fails(std::move(waiting).wait(kLong), Code::owner_lost, "rank 1"));
+});
+TEST(MembersFirstContactTest, OneThatEndsBeforeItAnswersIsLost) {
+  Ranks ranks("killed_before_it_answered", {.size = 2});
+  ranks[0].say(ranks[1].hear());
+  EXPECT_EQ(ranks[0].hear(), "redeemed");
+  ranks.signal(1, SIGSTOP);
+  ranks[0].say("stopped");
+  EXPECT_EQ(ranks[0].hear(), "waits");
+  ranks.signal(1, SIGKILL);
+  EXPECT_EQ(ranks.end(1), -SIGKILL);
+  EXPECT_TRUE(ranks.all_good());
+}
+
 }  // namespace
 }  // namespace holdfast::test

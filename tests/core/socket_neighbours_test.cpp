@@ -12,8 +12,11 @@
 #include <chrono>
 #include <cstddef>
 #include <ctime>
+#include <future>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "holdfast/base/random.h"
 #include "holdfast/base/units.h"
@@ -202,26 +205,58 @@ class Silent {
   File listener_;
 };
 
-TEST_F(NeighboursTest, NamesAMemberThatDoesNotAnswer) {
-  const auto member = start();
-  ASSERT_TRUE(test::good(member));
-  Card card;
-  card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
-  card.pid = 4242;
-  const Silent silent(card.host_socket);
-  const auto view = (*member)->attach(MemberId{7}, card, Deadline::after(real_clock(), 1ms));
-  EXPECT_TRUE(fails(view, Code::timed_out, "rank 7 (pid 4242)"));
+using Mapped = Result<std::unique_ptr<View>>;
+
+std::future<Mapped> attach(SocketNeighbours& member, const Card& card) {
+  const auto told = std::make_shared<std::promise<Mapped>>();
+  member.attach(MemberId{7}, card, [told](Mapped mapped) { told->set_value(std::move(mapped)); });
+  return told->get_future();
 }
 
-TEST_F(NeighboursTest, SignalsDoNotMakeAnAttachWaitBeyondItsDeadline) {
+bool is_told(const std::future<Mapped>& mapped, Duration within) {
+  return mapped.wait_for(within) == std::future_status::ready;
+}
+
+TEST_F(NeighboursTest, AMemberThatIsSilentIsWaitedForToItsEndAndHoldsNobodyUp) {
   const auto member = start();
+  const auto other = SocketNeighbours::start({"job", MemberId{1}, random_u64()}, *arena_, ledger_);
+  ASSERT_TRUE(test::good(member) && test::good(other));
+  Card card;
+  card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
+  std::optional<Silent> silent(card.host_socket);
+  // More than it has places for.
+  std::vector<std::future<Mapped>> waiting;
+  for (int i = 0; i < 5; ++i) waiting.push_back(attach(**member, card));
+
+  Card answering = card;
+  answering.host_socket = (*other)->socket_name();
+  answering.incarnation =
+      std::stoull(answering.host_socket.substr(answering.host_socket.find('-') + 1), nullptr, 16);
+  answering.arena_bytes = arena_->bytes();
+  answering.catalogue = CatalogueGeometry::for_entries(16);
+  auto mapped = attach(**member, answering);
+  ASSERT_TRUE(is_told(mapped, 60s));
+  const Mapped view = mapped.get();
+  ASSERT_TRUE(test::good(view));
+  EXPECT_NE((*view)->at(0, arena_->bytes() / arena_->segments().size()), nullptr);
+
+  for (const auto& one : waiting) EXPECT_FALSE(is_told(one, 0s));
+  silent.reset();
+  for (auto& one : waiting) {
+    ASSERT_TRUE(is_told(one, 60s));
+    EXPECT_TRUE(fails(one.get(), Code::owner_lost));
+  }
+}
+
+TEST_F(NeighboursTest, WhatIsUnderWayWhenItEndsIsNotTold) {
+  auto member = start();
   ASSERT_TRUE(test::good(member));
   Card card;
   card.host_socket = fmt::format("holdfast-test-{:016x}", random_u64());
   const Silent silent(card.host_socket);
-  const test::Interruptions interruptions;
-  const auto view = (*member)->attach(MemberId{7}, card, Deadline::after(real_clock(), 200ms));
-  EXPECT_TRUE(fails(view, Code::timed_out));
+  auto waiting = attach(**member, card);
+  member->reset();
+  EXPECT_THROW(waiting.get(), std::future_error);
 }
 
 TEST(WhyFromOutsideTest, SignalsDoNotMakeItWaitBeyondItsTimeout) {
