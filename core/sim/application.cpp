@@ -108,6 +108,7 @@ Task<Status> Application::publish(Key name, Entry entry, Deadline deadline) {
     co_return Status{};
   }
   Status published = co_await publish_name(job_, channel_, name, entry, deadline);
+  if (!published && may_be_published(published.error())) agent_.withdraw(name, entry.id);
   co_return published;
 }
 
@@ -126,15 +127,8 @@ Task<Result<std::uint64_t>> Application::get_into(Entry entry, std::span<std::by
 
 Task<std::vector<Result<Pin>>> Application::get_many(std::vector<Entry> entries, Duration timeout) {
   const Want want{{}, job_.options.verify, {true}, patience_for(timeout)};
-  const Deadline deadline = after(timeout);
   const MemberId owner = entries.front().owner;
-  const auto view = job_.view_of(owner, deadline);
-  if (view && *view == nullptr) {
-    auto pins = co_await get_batch(job_, channel_, owner, std::move(entries), want, deadline);
-    co_return pins;
-  }
-  std::vector<Result<Pin>> pins;
-  for (const Entry& entry : entries) pins.push_back(co_await get_pin(job_, channel_, entry, want, deadline));
+  auto pins = co_await get_batch(job_, channel_, owner, std::move(entries), want, after(timeout));
   co_return pins;
 }
 

@@ -29,7 +29,8 @@ Result<std::unique_ptr<Life>> Cluster::begin(MemberId member) {
 }
 
 Result<std::unique_ptr<Cluster>> Cluster::start(std::uint64_t seed, const ClusterOptions& options) {
-  static const auto machine = numa::Topology::from_synthetic("numa:1 core:1 pu:1");
+  static const auto one_node = numa::Topology::from_synthetic("numa:1 core:1 pu:1");
+  const auto machine = options.topology.empty() ? one_node : numa::Topology::from_synthetic(options.topology);
   if (!machine) return tl::unexpected(machine.error());
   std::unique_ptr<Cluster> cluster(new Cluster(seed, options, *machine));
   HOLDFAST_CHECK(options.disks <= kMostDisks, "ClusterOptions::disks is at most 8");
@@ -69,6 +70,7 @@ void Cluster::resume(MemberId member) {
   network_.resume(it.process);
   for (const auto& disk : it.disks) disk->resume();
   if (it.life) it.life->resumed();
+  hosts_.gone_on(host(member));
 }
 
 void Cluster::crash(MemberId member) {

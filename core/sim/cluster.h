@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "holdfast/fabric/sim/disk.h"
@@ -22,6 +23,7 @@ struct ClusterOptions {
   std::uint32_t members_per_host = 1;  ///< ranks one after the other
   std::uint32_t hosts_per_rack = 4;
   std::uint32_t disks = 0;  ///< of each member, to spill to
+  std::string topology;     ///< of each host, in hwloc's words for synthetic ones; empty: one node
   LifeOptions life;
   NetworkOptions network;
   DiskOptions disk;

@@ -1,6 +1,7 @@
 #include "sim/hosts.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace holdfast::sim {
 
@@ -18,17 +19,31 @@ HostNeighbours::~HostNeighbours() {
     other->readers_.erase(incarnation_);
     for (View* const view : other->watched_)
       if (view->incarnation == incarnation_ && !view->lost.exchange(true)) ++other->lost_;
+    other->knock_again();
   }
 }
 
-Result<std::unique_ptr<View>> HostNeighbours::attach(MemberId rank, const Card& card, Deadline) {
-  constexpr std::string_view kOperation = "Neighbours::attach";
+void Hosts::gone_on(HostId host) {
+  for (const auto& [incarnation, neighbours] : running_[host.value]) neighbours->knock_again();
+}
+
+void HostNeighbours::attach(MemberId rank, const Card& card, Attached attached) {
   const Hosts::Running& running = on_this_host();
   const auto found = running.find(card.incarnation);
-  if (found == running.end()) return fail(Code::owner_lost, kOperation, "the member's process has ended");
+  if (found == running.end())
+    return attached(fail(Code::owner_lost, "Neighbours::attach", "the member's process has ended"));
   HostNeighbours& owner = *found->second;
   if (hosts_.network_.stopped(owner.process_))
-    return fail(Code::timed_out, kOperation, "the member on this host did not answer before the deadline");
+    knocks_.push_back({rank, card, std::move(attached)});
+  else
+    attached(view_of(owner, rank, card));
+}
+
+void HostNeighbours::knock_again() {
+  for (Knock& knock : std::exchange(knocks_, {})) attach(knock.rank, knock.card, std::move(knock.attached));
+}
+
+std::unique_ptr<View> HostNeighbours::view_of(HostNeighbours& owner, MemberId rank, const Card& card) {
   owner.readers_.emplace(incarnation_, &memory_->ledger());
   auto view = std::make_unique<View>();
   view->owner = rank;

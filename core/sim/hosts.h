@@ -19,6 +19,9 @@ class Hosts {
  public:
   explicit Hosts(const Network& network) : network_(network) {}
 
+  /// A process of the host that was stopped runs again: it answers those who wait to map its memory.
+  void gone_on(HostId host);
+
  private:
   friend class HostNeighbours;
   const Network& network_;
@@ -34,8 +37,8 @@ class HostNeighbours final : public Neighbours {
                  std::shared_ptr<LocalMemory> memory);
   ~HostNeighbours() override;
 
-  /// timed_out at once where the neighbour is stopped: a real caller would block its thread until then.
-  Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
+  /// At once, unless the neighbour is stopped.
+  void attach(MemberId rank, const Card& card, Attached attached) override;
   void watch(View* view) override { watched_.push_back(view); }
   bool pinned(const PinnedBlock& block) const override;
   std::vector<std::string> pinning(const PinnedBlock& block) const override;
@@ -43,6 +46,14 @@ class HostNeighbours final : public Neighbours {
   std::uint64_t lost() const noexcept override { return lost_; }
 
  private:
+  friend class Hosts;
+  struct Knock {
+    MemberId rank;
+    Card card;
+    Attached attached;
+  };
+  void knock_again();
+  std::unique_ptr<View> view_of(HostNeighbours& owner, MemberId rank, const Card& card);
   Hosts::Running& on_this_host() const { return hosts_.running_[hosts_.network_.host_of(process_).value]; }
 
   Hosts& hosts_;
@@ -51,6 +62,7 @@ class HostNeighbours final : public Neighbours {
   std::shared_ptr<LocalMemory> memory_;
   std::map<std::uint64_t, Ledger*> readers_;  ///< attached to this member, by incarnation
   std::vector<View*> watched_;
+  std::vector<Knock> knocks_;  ///< at neighbours that are stopped
   std::uint64_t lost_ = 0;
 };
 

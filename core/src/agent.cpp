@@ -21,7 +21,11 @@ constexpr Duration kAbandonedInterval = std::chrono::milliseconds(1);
 }  // namespace
 
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
-    : job_(job), channel_(std::move(channel)), reporter_(job, *channel_), regions_(std::move(regions)) {
+    : job_(job),
+      channel_(std::move(channel)),
+      reporter_(job, *channel_),
+      withdrawals_(job, *channel_),
+      regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
 }
 
@@ -79,6 +83,7 @@ Deadline Agent::step() {
     if (job_.holdings->awaits_unpin()) until = Deadline::after(job_.clock, kCollectInterval);
   }
   until = std::min(until, reporter_.turn());
+  withdrawals_.turn();
   if (move_abandoned()) until = std::min(until, Deadline::after(job_.clock, kAbandonedInterval));
   sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
   received_.store(channel_->messages_received(), std::memory_order_relaxed);

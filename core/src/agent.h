@@ -16,6 +16,7 @@
 #include "src/job.h"
 #include "src/lanes.h"
 #include "src/reporter.h"
+#include "src/withdrawals.h"
 
 namespace holdfast {
 
@@ -50,6 +51,9 @@ class Agent {
   void help(Lanes* lanes);
   /// There are such operations.
   void drive_lanes();
+  /// A name's home did not answer whether it entered it for an object, which is gone: it is told until it has
+  /// heard.
+  void withdraw(const Key& name, const ObjectId& id) { withdrawals_.add(name, id); }
   /// Has erased blocks freed when their pins go.
   void collect_later() { wake(); }
   /// Has step() called soon.
@@ -82,6 +86,7 @@ class Agent {
   Job& job_;
   std::unique_ptr<Channel> channel_;
   Reporter reporter_;
+  Withdrawals withdrawals_;
   std::vector<RegionKey> regions_;
 
   /// Who has arrived at each barrier, by rank; rank 0 only.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "holdfast/base/check.h"
+
 namespace holdfast {
 
 class Cancellation {
@@ -23,7 +25,7 @@ class Cancellation {
 
   bool requested() const noexcept { return requested_; }
 
-  /// Wakes all that wait, and lets nobody wait any more.
+  /// Wakes all that wait. Who would begin to wait looks first whether it was requested.
   void request() {
     requested_ = true;
     while (!waiters_.empty()) {
@@ -33,7 +35,11 @@ class Cancellation {
     }
   }
 
-  void add(Waiter& waiter) { waiters_.push_back(&waiter); }
+  /// Not when it has been requested: the waiter would never be called.
+  void add(Waiter& waiter) {
+    HOLDFAST_CHECK(!requested_, "a wait began after it was called off");
+    waiters_.push_back(&waiter);
+  }
   void remove(Waiter& waiter) noexcept { std::erase(waiters_, &waiter); }
 
  private:

@@ -139,8 +139,23 @@ Status Channel::closed_status() const {
 std::size_t Channel::drive(Deadline until, Duration spin) {
   if (!timers_.empty()) until = std::min(until, Deadline::at(timers_.begin()->first));
   const std::size_t moved = until.passed(clock_) ? endpoint_->poll() : endpoint_->wait(until, spin);
+  // After waiting: who rings wakes the endpoint after that, so none is missed.
+  if (some_rang_.load(std::memory_order_acquire)) [[unlikely]]
+    answer_bells();
   fire_timers();
   return moved;
+}
+
+void Channel::answer_bells() {
+  some_rang_.store(false, std::memory_order_seq_cst);
+  // One at a time: who goes on may listen to others, or end.
+  for (;;) {
+    const auto rung = std::ranges::find_if(listened_to_, [](const Bell* bell) { return bell->has_rung(); });
+    if (rung == listened_to_.end()) return;
+    Event* const event = (*rung)->event_;
+    listened_to_.erase(rung);
+    event->set();
+  }
 }
 
 void Channel::fire_timers() {
@@ -193,6 +208,9 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
 Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
                                                    std::vector<std::byte> body, Deadline deadline,
                                                    Cancellation* cancellation) {
+  // What would be asked for now, nobody would take back.
+  if (cancellation != nullptr && cancellation->requested())
+    co_return fail(Code::timed_out, "Channel::call", "called off");
   MessageHeader header = header_to(receiver, type, body);
   header.request = next_request_++;
   if (!closing_) header.reply_to = endpoint_->address();
@@ -273,6 +291,15 @@ Task<void> Channel::sleep(TimePoint when) {
   Event event(*this);
   event.wait_until(when);
   co_await event;
+}
+
+Task<void> Channel::listen(Bell& bell, Deadline until) {
+  Event event(*this);
+  bell.event_ = &event;
+  listened_to_.push_back(&bell);
+  event.wait_until(until.time());
+  while (!bell.has_rung() && !closing_ && !until.passed(clock_)) co_await event;
+  std::erase(listened_to_, &bell);
 }
 
 /// A reply that no call waits for: its caller gave up, or it is the answer to a ping, which only another life

@@ -3,6 +3,7 @@
 // fabric and on a simulated one.
 #pragma once
 
+#include <atomic>
 #include <coroutine>
 #include <cstdint>
 #include <functional>
@@ -73,7 +74,8 @@ class Channel {
   Task<Status> send(std::span<const std::byte> address, std::vector<std::byte> message, Deadline deadline);
 
   /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is
-  /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off.
+  /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off:
+  /// who keeps it is told. One that was called off before is not sent.
   /// Errors: owner_lost, timed_out (also when called off), and what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline, Cancellation* cancellation = nullptr);
@@ -90,6 +92,11 @@ class Channel {
 
   /// Returns at `when`, or when the channel closes.
   Task<void> sleep(TimePoint when);
+
+  /// How another thread tells a protocol on this channel that something has come.
+  class Bell;
+  /// Returns when it has rung, `until` has come, or the channel closes.
+  Task<void> listen(Bell& bell, Deadline until);
 
   /// A message that wants no answer. Starts at once; a peer that has gone is passed over.
   void tell(Receiver receiver, MessageType type, std::vector<std::byte> body);
@@ -111,6 +118,7 @@ class Channel {
   friend class Event;
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
+  void answer_bells();
   void refused(const MessageHeader& reply);
   void give_up(Receiver receiver, MessageHeader awaiting);
   MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
@@ -121,6 +129,8 @@ class Channel {
   Sender sender_;
   std::function<void(const MessageHeader&)> handler_;
   std::multimap<TimePoint, Event*> timers_;
+  std::atomic<bool> some_rang_{false};
+  std::vector<Bell*> listened_to_;
   class PendingCall;
   std::unordered_map<std::uint64_t, PendingCall*> calls_;
   /// From a number of this life's own: an answer to another one that had this address finds no call here.
@@ -138,6 +148,28 @@ class Channel {
   std::uint64_t messages_received_ = 0;
   std::uint64_t reference_bytes_received_ = 0;
   bool closing_ = false;
+};
+
+/// In the frame of the protocol that listens to it.
+class Channel::Bell {
+ public:
+  explicit Bell(Channel& channel) noexcept : channel_(channel) {}
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+
+  /// Any thread that knows that this is still there.
+  void ring() noexcept {
+    rung_.store(true, std::memory_order_release);
+    channel_.some_rang_.store(true, std::memory_order_release);
+    channel_.wake();
+  }
+  bool has_rung() const noexcept { return rung_.load(std::memory_order_acquire); }
+
+ private:
+  friend class Channel;
+  Channel& channel_;
+  std::atomic<bool> rung_{false};
+  Event* event_ = nullptr;
 };
 
 /// Awaits one read. The frame that holds it stays until the fabric has ended it.

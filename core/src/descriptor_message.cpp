@@ -1,8 +1,11 @@
 #include "src/descriptor_message.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 namespace holdfast {
@@ -49,8 +52,10 @@ Result<DescriptorMessage> receive_descriptors(int socket) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   ssize_t got = 0;
-  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EAGAIN)
+    return fail(Code::timed_out, kOperation, "nothing has come yet");
   if (got < 0 && errno != ECONNRESET)
     return fail_errno(errno, kOperation, "cannot take memory from a process on this host");
   // Take the descriptors whatever else is wrong, so that none leaks.
@@ -70,6 +75,20 @@ Result<DescriptorMessage> receive_descriptors(int socket) {
     return fail(Code::invalid, kOperation, "the packet is longer than any that a member sends");
   received.bytes.resize(static_cast<std::size_t>(got));
   return received;
+}
+
+Result<DescriptorMessage> receive_descriptors(int socket, Deadline deadline) {
+  for (;;) {
+    auto received = receive_descriptors(socket);
+    if (received || received.error().code != Code::timed_out || deadline.passed(real_clock()))
+      return received;
+    pollfd waited{socket, POLLIN, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        std::min<Duration>(deadline.left(real_clock()), std::chrono::hours(1)));
+    // A signal begins the wait anew, with the time that is left.
+    if (poll(&waited, 1, static_cast<int>(left.count())) < 0 && errno != EINTR)
+      return fail_errno(errno, "receive_descriptors", "cannot wait for a process on this host");
+  }
 }
 
 }  // namespace holdfast

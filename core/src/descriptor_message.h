@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "holdfast/base/clock.h"
 #include "holdfast/base/file.h"
 #include "holdfast/base/result.h"
 
@@ -21,8 +22,11 @@ inline constexpr std::size_t kMostDescriptors = 253;
 /// Errors: invalid (too many descriptors), owner_lost (the peer has hung up), system.
 Status send_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors);
 
-/// Does not block on a non-blocking socket. Errors: owner_lost (the peer has hung up), invalid (a packet
-/// longer than 8 KiB), system.
+/// Takes what has come, without blocking. Errors: timed_out (nothing has), owner_lost (the peer has hung up),
+/// invalid (a packet longer than 8 KiB), system.
 Result<DescriptorMessage> receive_descriptors(int socket);
+
+/// Waits for it, whatever signals come meanwhile. Errors: the same.
+Result<DescriptorMessage> receive_descriptors(int socket, Deadline deadline);
 
 }  // namespace holdfast

@@ -162,8 +162,8 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
 namespace {
 
 /// The part of read_block that has reads in flight; the caller drains the reader whatever this returns.
-Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut cut, Landing landing,
-                                           PieceReader& reader, std::span<std::byte> into) {
+Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut cut, RegionKey region,
+                                           Landing landing, PieceReader& reader, std::span<std::byte> into) {
   const BlockLayout layout = entry.layout;
   const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
   const std::uint64_t payload_source = entry.location + layout.payload_offset();
@@ -181,11 +181,12 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     job.counters.add(Count::remote_reads);
     if (number == 0) {
       const std::uint64_t joined = cut.head_joined ? bytes_of(0) : 0;
-      reader.start({entry.location, {landing.base, cut.head_bytes + joined}, landing.hold});
+      reader.start({region, entry.location, {landing.base, cut.head_bytes + joined}, landing.hold});
       return;
     }
     const std::uint64_t piece = number - head_piece;
-    reader.start({payload_source + cut.piece_first(piece) * cut.chunk,
+    reader.start({region,
+                  payload_source + cut.piece_first(piece) * cut.chunk,
                   {place_of(piece), bytes_of(piece)},
                   landing.hold});
   };
@@ -233,7 +234,8 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
   // Nothing but the header tells then whether the block was freed or moved while it was read, perhaps to come
   // back.
   job.counters.add(Count::remote_reads);
-  reader.start({entry.location, {landing.base, kBlockHeaderBytes + layout.table_bytes()}, landing.hold});
+  reader.start(
+      {region, entry.location, {landing.base, kBlockHeaderBytes + layout.table_bytes()}, landing.hold});
   auto again = reader.wait(total);
   HOLDFAST_CO_DO(co_await again);
   const bool still =
@@ -274,8 +276,8 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   landing.base = block.address;
   landing.hold = std::make_shared<HeldBlock>(job.memory, block);
 
-  PieceReader reader(channel, peer, region, deadline, std::min<std::uint64_t>(depth, cut.pieces + 1));
-  Result<BlockRead::Found> found = co_await read_pieces(job, entry, want, cut, landing, reader, into);
+  PieceReader reader(channel, peer, deadline, std::min<std::uint64_t>(depth, cut.pieces + 1));
+  Result<BlockRead::Found> found = co_await read_pieces(job, entry, want, cut, region, landing, reader, into);
   if (reader.in_flight()) co_await reader.drain();
   if (!found) co_return tl::unexpected(std::move(found).error());
   BlockRead read;

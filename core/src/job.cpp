@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "holdfast/base/log.h"
-
 namespace holdfast {
 
 Status Job::join(MemberId self, std::shared_ptr<const std::vector<Card>> cards, const Block& catalogue) {
@@ -24,28 +22,18 @@ Status Job::join(MemberId self, std::shared_ptr<const std::vector<Card>> cards, 
   return {};
 }
 
-Result<View*> Job::view_of(MemberId member, Deadline deadline) {
-  View* view = memory->view(member);
-  if (view == nullptr) {
-    if (options.same_host == SameHost::fabric || !peers->shares_host(member) ||
-        unmappable[member.value].load(std::memory_order_relaxed))
-      return nullptr;
-    auto attached = neighbours->attach(member, peers->card(member), deadline);
-    if (!attached) {
-      if (attached.error().code == Code::owner_lost) return owner_lost(member, "Store::get");
-      if (attached.error().code == Code::timed_out) return tl::unexpected(std::move(attached).error());
-      // Never silent: a slower way is taken, and said once.
-      if (!unmappable[member.value].exchange(true))
-        log(LogLevel::warning, fmt::format("the memory of {} on this host is read by fabric: {}",
-                                           peers->describe(member), attached.error().message()));
-      return nullptr;
-    }
-    View* const fresh = attached->get();
-    view = memory->add_view(std::move(*attached));
-    if (view == fresh) neighbours->watch(view);
+bool Job::knows_view(MemberId member, Result<View*>& view) const {
+  View* const mapped = memory->view(member);
+  if (mapped == nullptr) {
+    view = nullptr;
+    return options.same_host == SameHost::fabric || !peers->shares_host(member) ||
+           unmappable[member.value].load(std::memory_order_relaxed);
   }
-  if (view->lost.load(std::memory_order_acquire)) return owner_lost(member, "Store::get");
-  return view;
+  if (mapped->lost.load(std::memory_order_acquire))
+    view = owner_lost(member, "Store::get");
+  else
+    view = mapped;
+  return true;
 }
 
 tl::unexpected<Error> Job::owner_lost(MemberId member, std::string_view operation) const {

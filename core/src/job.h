@@ -10,6 +10,7 @@
 #include "holdfast/fabric/fabric.h"
 #include "holdfast/options.h"
 #include "src/access_log.h"
+#include "src/attachments.h"
 #include "src/counters.h"
 #include "src/holdings.h"
 #include "src/local_memory.h"
@@ -27,6 +28,7 @@ struct Job {
   fabric::FabricInfo fabric_info;
   std::unique_ptr<Peers> peers;
   std::shared_ptr<LocalMemory> memory;
+  Attachments attachments;  ///< told by the neighbours, which go first
   std::unique_ptr<Neighbours> neighbours;
   std::shared_ptr<References> references;
   std::unique_ptr<Holdings> holdings;
@@ -35,9 +37,10 @@ struct Job {
   SharedHistogram remote_gets;
   std::vector<std::atomic<bool>> unmappable;  ///< neighbours whose memory could not be mapped: read by fabric
 
-  /// The member's arena where it is mapped here, mapping it now if it can be. nullptr: read it by fabric.
-  /// Errors: owner_lost (a neighbour whose process has ended). Any thread.
-  Result<View*> view_of(MemberId member, Deadline deadline);
+  /// Gives the member's arena where it is mapped here, nullptr where it is read by fabric, owner_lost where
+  /// it was mapped and its process has ended; false where it has to be mapped first (ViewOf does). Any
+  /// thread.
+  bool knows_view(MemberId member, Result<View*>& view) const;
 
   /// Completes what `memory`, `neighbours` and `references` began, once all members' cards are there.
   /// `catalogue` is what Holdings::allocate_catalogue gave. Errors: as Holdings::create.

@@ -100,59 +100,50 @@ Result<std::uint64_t> Member::get_into(const Entry& entry, std::span<std::byte> 
 std::vector<Result<Pin>> Member::get_many(std::span<const Entry> entries, Duration timeout,
                                           const GetOptions& options) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  std::vector<std::optional<Result<Pin>>> found(entries.size());
-  std::map<MemberId, std::vector<std::size_t>> remote;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto view = job_.view_of(entries[i].owner, deadline);
-    if (!view) {
-      found[i] = tl::unexpected(std::move(view).error());
-    } else if (*view == nullptr) {
-      remote[entries[i].owner].push_back(i);
-    } else {
-      Pin pin;
-      auto there = get_local(job_, **view, entries[i], want(options, timeout), pin);
-      if (!there)
-        found[i] = tl::unexpected(std::move(there).error());
-      else if (*there)
-        found[i] = std::move(pin);
-    }
-  }
-  // All owners at once; each with its own reads in flight.
-  auto lane = lanes_->mine();
-  std::size_t outstanding = remote.size();
-  std::uint64_t bytes = 0;
-  if (lane) {
-    (*lane)->run([&](Channel& channel) {
-      for (const auto& [owner, indices] : remote) {
-        std::vector<Entry> batch;
-        for (const std::size_t i : indices) {
-          batch.push_back(entries[i]);
-          bytes += entries[i].layout.size;
-        }
-        spawn(get_batch(job_, channel, owner, std::move(batch), want(options, timeout), deadline),
-              [&found, &outstanding, &places = indices](std::vector<Result<Pin>> results) {
-                for (std::size_t k = 0; k < results.size(); ++k) found[places[k]] = std::move(results[k]);
-                --outstanding;
-              });
-      }
-    });
-    (*lane)->drive([&] { return outstanding == 0; }, Deadline::never(), spin_for(bytes));
-  }
-  std::vector<Entry> elsewhere;
-  for (std::size_t i = 0; i < entries.size(); ++i)
-    if (!found[i]) elsewhere.push_back(entries[i]);
-  if (elsewhere.size() > 1) prefetch(elsewhere);
+  const Want wanted = want(options, timeout);
   std::vector<Result<Pin>> pins;
   pins.reserve(entries.size());
+  // What is not found where it is mapped already: on disk, not sealed yet, erased; or its owner is read by
+  // fabric, or was not met before.
+  std::map<MemberId, std::vector<std::size_t>> elsewhere;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    // What is left was not in a mapped catalogue: not sealed yet, or erased. Time that is up is not a timeout
-    // of zero.
-    if (found[i])
-      pins.push_back(std::move(*found[i]));
-    else
-      pins.push_back(
-          get(entries[i], {}, std::max(deadline.left(job_.clock), std::min(timeout, Duration(1))), options));
+    Pin pin;
+    Result<bool> there = false;
+    if (View* const view = job_.memory->view(entries[i].owner);
+        view != nullptr && !view->lost.load(std::memory_order_acquire))
+      there = get_local(job_, *view, entries[i], wanted, pin);
+    if (!there) {
+      pins.push_back(tl::unexpected(std::move(there).error()));
+    } else {
+      if (!*there) elsewhere[entries[i].owner].push_back(i);
+      pins.push_back(std::move(pin));
+    }
   }
+  if (elsewhere.empty()) return pins;
+  auto lane = lanes_->mine();
+  if (!lane) {
+    for (const auto& [owner, indices] : elsewhere)
+      for (const std::size_t i : indices) pins[i] = tl::unexpected(lane.error());
+    return pins;
+  }
+  // All owners at once; each with its own reads in flight.
+  std::size_t outstanding = elsewhere.size();
+  std::uint64_t bytes = 0;
+  (*lane)->run([&](Channel& channel) {
+    for (const auto& [owner, indices] : elsewhere) {
+      std::vector<Entry> batch;
+      for (const std::size_t i : indices) {
+        batch.push_back(entries[i]);
+        bytes += entries[i].layout.size;
+      }
+      spawn(get_batch(job_, channel, owner, std::move(batch), wanted, deadline),
+            [&pins, &outstanding, &places = indices](std::vector<Result<Pin>> results) {
+              for (std::size_t k = 0; k < results.size(); ++k) pins[places[k]] = std::move(results[k]);
+              --outstanding;
+            });
+    }
+  });
+  (*lane)->drive([&] { return outstanding == 0; }, Deadline::never(), spin_for(bytes));
   return pins;
 }
 

@@ -118,7 +118,9 @@ Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {
       done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
     });
   });
-  return published ? Status() : tl::unexpected(published.error());
+  if (published) return {};
+  if (may_be_published(published.error())) agent_->withdraw(name, entry.id);
+  return tl::unexpected(published.error());
 }
 
 Status Member::erase(const ObjectRef& ref, Duration timeout) {

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
 #include "src/card.h"
 #include "src/ledger.h"
@@ -22,9 +22,14 @@ class Neighbours {
   Neighbours& operator=(const Neighbours&) = delete;
   virtual ~Neighbours() = default;  ///< leaves: those attached see this member as lost
 
-  /// Maps a neighbour's arena. Errors: owner_lost (its process has ended), denied (another user), timed_out,
-  /// system. Any thread.
-  virtual Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) = 0;
+  /// Told once what came of an attach: by a thread of this object's, or from inside the call; never after
+  /// this object has gone. Errors: owner_lost (the neighbour's process has ended), denied (another user),
+  /// system.
+  using Attached = std::function<void(Result<std::unique_ptr<View>>)>;
+
+  /// Begins to map a neighbour's arena. One that is stopped answers when it goes on, if ever: who does not
+  /// want to wait so long does something else. Any thread.
+  virtual void attach(MemberId rank, const Card& card, Attached attached) = 0;
 
   /// Sets `view->lost` when its owner goes. The view outlives this object. Any thread.
   virtual void watch(View* view) = 0;

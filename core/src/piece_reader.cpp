@@ -4,11 +4,9 @@
 
 namespace holdfast {
 
-PieceReader::PieceReader(Channel& channel, fabric::PeerId peer, const RegionKey& region, Deadline deadline,
-                         std::size_t depth) noexcept
+PieceReader::PieceReader(Channel& channel, fabric::PeerId peer, Deadline deadline, std::size_t depth) noexcept
     : channel_(channel),
       peer_(peer),
-      region_(region),
       deadline_(deadline),
       depth_(std::clamp<std::size_t>(depth, 1, kMostDepth)),
       slots_(depth_) {}
@@ -24,8 +22,8 @@ void PieceReader::start(const Piece& piece) {
   next.status = {};
   fabric::ReadRequest request;
   request.peer = peer_;
-  request.from = region_.memory;
-  request.offset = piece.source - region_.first;
+  request.from = piece.region.memory;
+  request.offset = piece.source - piece.region.first;
   request.into = piece.into;
   request.hold = piece.hold;
   request.deadline = deadline_;

@@ -16,6 +16,7 @@ namespace holdfast {
 
 /// A contiguous read: `source` is an offset in the owner's arena.
 struct Piece {
+  RegionKey region;  ///< in which it lies
   std::uint64_t source = 0;
   std::span<std::byte> into;
   std::shared_ptr<void> hold;  ///< keeps `into`
@@ -26,9 +27,8 @@ class PieceReader {
  public:
   static constexpr std::size_t kMostDepth = 32;
 
-  /// The pieces all lie in `region`. At most `depth` are in flight.
-  PieceReader(Channel& channel, fabric::PeerId peer, const RegionKey& region, Deadline deadline,
-              std::size_t depth) noexcept;
+  /// At most `depth` are in flight.
+  PieceReader(Channel& channel, fabric::PeerId peer, Deadline deadline, std::size_t depth) noexcept;
   PieceReader(const PieceReader&) = delete;
   PieceReader& operator=(const PieceReader&) = delete;
 
@@ -69,7 +69,6 @@ class PieceReader {
 
   Channel& channel_;
   fabric::PeerId peer_;
-  RegionKey region_;
   Deadline deadline_;
   std::size_t depth_;
   std::size_t started_ = 0;

@@ -10,6 +10,7 @@
 #include "src/get_remote.h"
 #include "src/mutation.h"
 #include "src/pin_factory.h"
+#include "src/view_of.h"
 
 namespace holdfast {
 namespace {
@@ -119,7 +120,8 @@ tl::unexpected<Error> name_peer(const Job& job, MemberId member, Error error, st
 
 Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waiting, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
-  auto view = job.view_of(home, deadline);
+  ViewOf mapping(job, channel, home, deadline);
+  auto view = co_await mapping;
   if (!view) co_return tl::unexpected(std::move(view).error());
   if (*view != nullptr) {
     HOLDFAST_CO_TRY(const auto found, (*view)->catalogue.find(name, patience_for(deadline.left(job.clock))));
@@ -141,7 +143,8 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
 
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
                                 Deadline deadline) {
-  auto view = job.view_of(owner, deadline);
+  ViewOf mapping(job, channel, owner, deadline);
+  auto view = co_await mapping;
   if (!view) co_return tl::unexpected(std::move(view).error());
   if (*view != nullptr) {
     HOLDFAST_CO_TRY(const auto found,
@@ -224,7 +227,8 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     entry = std::get<Entry>(target);
   }
   for (Rounds rounds(job.clock, deadline); rounds.another();) {
-    auto view = job.view_of(entry.owner, deadline);
+    ViewOf mapping(job, channel, entry.owner, deadline);
+    auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
       HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
@@ -244,7 +248,8 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
                                      std::span<std::byte> into, Deadline deadline) {
   const TimePoint started = job.clock.now();
   for (Rounds rounds(job.clock, deadline); rounds.another();) {
-    auto view = job.view_of(entry.owner, deadline);
+    ViewOf mapping(job, channel, entry.owner, deadline);
+    auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     const std::uint64_t bytes = wanted_bytes(entry, want);
     if (*view == nullptr) {
@@ -276,6 +281,23 @@ Task<void> prefetch(Job& job, Channel& channel, MemberId owner, std::vector<Obje
   }
 }
 
+namespace {
+
+/// As unpublish_name, without waiting for an answer.
+void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id) {
+  WireWriter body;
+  put_key(body, name);
+  body.put(id.high);
+  body.put(id.low);
+  channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
+}
+
+}  // namespace
+
+bool may_be_published(const Error& error) noexcept {
+  return error.code == Code::timed_out || error.code == Code::owner_lost;
+}
+
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
   WireWriter body;
@@ -283,9 +305,10 @@ Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Dea
   put_entry(body, entry);
   auto reply = co_await channel.call(job.peers->receiver(home), MessageType::publish, body.take(), deadline);
   if (reply) co_return Status{};
-  // The home may have entered it after all; it must not point to an object that is gone. Behind the request
-  // on the same way, so it cannot be overtaken by it.
-  if (reply.error().code == Code::timed_out) unpublish_unheard(job, channel, name, entry.id);
+  // The home may have entered it after all, or do so yet; it must not point to an object that is gone. Behind
+  // the request on the same way, so it cannot be overtaken by it. It goes with that way where it breaks: the
+  // caller has it told until it was heard.
+  if (may_be_published(reply.error())) unpublish_unheard(job, channel, name, entry.id);
   co_return name_peer(job, home, std::move(reply).error(), "Store::put");
 }
 
@@ -302,14 +325,6 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   const Entry entry = get_entry(in);
   if (!in.ok()) co_return fail(Code::system, "Store::erase", "a member sent a reply that cannot be read");
   co_return entry;
-}
-
-void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id) {
-  WireWriter body;
-  put_key(body, name);
-  body.put(id.high);
-  body.put(id.low);
-  channel.tell(job.peers->receiver(job.peers->home_of(name)), MessageType::unpublish, body.take());
 }
 
 Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,

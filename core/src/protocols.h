@@ -36,24 +36,24 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
 Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
                                      std::span<std::byte> into, Deadline deadline);
 
-/// Many from one member that is read by fabric; results in the order of `entries`. Neighbours in memory come
-/// with one read.
+/// Many from one member; results in the order of `entries`. By fabric, neighbours in memory come with one
+/// read.
 Task<std::vector<Result<Pin>>> get_batch(Job& job, Channel& channel, MemberId owner,
                                          std::vector<Entry> entries, Want want, Deadline deadline);
 
 /// Asks the owner to bring objects back from disk, those of them that are there; no answer.
 Task<void> prefetch(Job& job, Channel& channel, MemberId owner, std::vector<ObjectId> ids);
 
-/// Asks a name's home to enter it, and to take it back where no answer came in time. Errors: exists, full,
-/// timed_out, owner_lost.
+/// Asks a name's home to enter it, and to take it back where no answer came. Errors: exists, full, timed_out,
+/// owner_lost.
 Task<Status> publish_name(Job& job, Channel& channel, Key name, Entry entry, Deadline deadline);
+
+/// After these errors of it the name may be taken all the same, and is to be withdrawn (Agent::withdraw).
+bool may_be_published(const Error& error) noexcept;
 
 /// Asks a name's home to take it out, if it stands for `id` (any, if zero). Errors: not_found, timed_out,
 /// owner_lost.
 Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline);
-
-/// The same without waiting for an answer.
-void unpublish_unheard(Job& job, Channel& channel, const Key& name, const ObjectId& id);
 
 /// Asks the owner, another member, to count this process among the holders of an object (token number 0:
 /// without one). A hold that got no answer is taken back. Errors: not_found, expired, timed_out, owner_lost.

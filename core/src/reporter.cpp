@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "src/insist.h"
 #include "src/mutation.h"
 
 namespace holdfast {
@@ -13,18 +14,13 @@ namespace {
 constexpr Duration kReportInterval = std::chrono::milliseconds(5);
 // The same for what was got, which moves nothing but the order of eviction.
 constexpr Duration kHintInterval = std::chrono::milliseconds(100);
-// How long an owner may take to answer; then he is told again.
+// How long a probe may take.
 constexpr Duration kReportTimeout = std::chrono::seconds(10);
 // How often members are looked after: each that holds something here, and of the homes of names and of those
 // who wait here one after the other. A send to a process that died fails at once.
 constexpr Duration kProbeInterval = std::chrono::milliseconds(500);
 // Fewer in a row may have found a broken connection only.
 constexpr unsigned kProbesThatFail = 3;
-// Before a report is repeated to an owner that cannot be reached, doubled each time.
-constexpr Duration kFirstPause = std::chrono::milliseconds(10);
-constexpr Duration kLongestPause = std::chrono::seconds(30);
-// For a quarter of an hour at least, whether it is silent or cannot be reached.
-constexpr unsigned kMostTries = 42;
 
 }  // namespace
 
@@ -89,22 +85,10 @@ void Reporter::send_reports() {
   }
 }
 
-/// A drop that is not told keeps an object for ever, so an owner that cannot be reached is tried again for
-/// long: a connection may break while both ends live. Another life in its place is proof of its end.
+/// A drop that is not told keeps an object for ever.
 Task<References::Outcome> Reporter::send_report(MemberId owner, std::vector<std::byte> body) {
-  const Receiver receiver = job_.peers->receiver(owner);
-  Duration pause = kFirstPause;
-  for (unsigned tries = 0; tries < kMostTries; ++tries) {
-    auto reply = co_await channel_.call(receiver, MessageType::report, body,
-                                        Deadline::after(job_.clock, kReportTimeout));
-    if (reply) co_return References::Outcome::heard;
-    if (channel_.closing()) co_return References::Outcome::unheard;
-    if (channel_.is_replaced(receiver) || HOLDFAST_MUTATION(lose_drops)) co_return References::Outcome::lost;
-    co_await channel_.sleep(job_.clock.now() + pause);
-    if (channel_.closing()) co_return References::Outcome::unheard;
-    pause = std::min(2 * pause, kLongestPause);
-  }
-  co_return References::Outcome::lost;
+  return insist(job_, channel_, owner, MessageType::report, std::move(body),
+                HOLDFAST_MUTATION(lose_drops) ? 1 : kMostTries);
 }
 
 /// Tells owners what was got. One that is not told in time evicts by what it knows: nobody asks whether it

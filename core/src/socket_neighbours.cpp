@@ -1,53 +1,37 @@
 #include "src/socket_neighbours.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "holdfast/base/log.h"
 #include "holdfast/base/thread.h"
 #include "holdfast/version.h"
 #include "holdfast/why.h"
 #include "src/descriptor_message.h"
+#include "src/neighbour_socket.h"
 #include "src/wire.h"
 
 namespace holdfast {
 namespace {
 
-constexpr std::uint64_t kHelloMagic = 0x6f6c6c6568666c68;
-constexpr std::uint64_t kWhyMagic = 0x3f79687777666c68;
 // What an answer may take of a packet.
 constexpr std::size_t kMostAnswer = 7 * 1024;
 // Processes of this user that may be attached at once; far above the cores of any host.
 constexpr std::size_t kMostReaders = 4096;
-
-/// Who is at the other end; nobody (uid -1) where that cannot be told.
-ucred peer_of(int socket) {
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) peer.uid = static_cast<uid_t>(-1);
-  return peer;
-}
-
-bool same_user(int socket) { return peer_of(socket).uid == geteuid(); }
-
-std::string socket_name_of(std::uint64_t incarnation) { return fmt::format("holdfast-{:016x}", incarnation); }
-
-sockaddr_un abstract_address(std::string_view name, socklen_t& length) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::size_t n = std::min(name.size(), sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path + 1, name.data(), n);
-  length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + n);
-  return address;
-}
+// Where no descriptors are left, or a neighbour has no place for one more who connects, before it is tried
+// again.
+constexpr Duration kPause = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -55,7 +39,7 @@ SocketNeighbours::SocketNeighbours(Identity identity, const numa::Arena& arena, 
     : identity_(std::move(identity)),
       arena_(arena),
       ledger_(ledger),
-      socket_name_(socket_name_of(identity_.incarnation)) {}
+      socket_name_(neighbour_socket_name(identity_.incarnation)) {}
 
 Result<std::unique_ptr<SocketNeighbours>> SocketNeighbours::start(Identity identity, const numa::Arena& arena,
                                                                   const Ledger& ledger) {
@@ -64,9 +48,8 @@ Result<std::unique_ptr<SocketNeighbours>> SocketNeighbours::start(Identity ident
   made->wake_ = File(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made->listener_ || !made->wake_)
     return fail_errno(errno, "Neighbours::start", "cannot make a Unix socket");
-  socklen_t length = 0;
-  const sockaddr_un address = abstract_address(made->socket_name_, length);
-  if (bind(made->listener_.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
+  const AbstractAddress address(made->socket_name_);
+  if (bind(made->listener_.get(), address.get(), address.length) != 0 ||
       listen(made->listener_.get(), SOMAXCONN) != 0)
     return fail_errno(errno, "Neighbours::start", "cannot listen on a Unix socket");
   HOLDFAST_TRY(made->thread_,
@@ -84,14 +67,22 @@ void SocketNeighbours::serve() {
   std::vector<pollfd> waited;
   std::vector<View*> views;
   while (!stopping_.load(std::memory_order_acquire)) {
-    waited = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    const bool all_connected = begin_attempts();
+    const auto pause = pause_left();
+    const int patience = pause           ? static_cast<int>(pause->count())
+                         : all_connected ? -1
+                                         : static_cast<int>(kPause / std::chrono::milliseconds(1));
+    // An entry of -1 is passed over.
+    waited = {{wake_.get(), POLLIN, 0}, {pause ? -1 : listener_.get(), POLLIN, 0}};
     {
       const std::lock_guard lock(watched_mutex_);
       views = watched_;
     }
     for (const View* view : views) waited.push_back({view->connection.get(), POLLIN, 0});
-    for (const Reader& reader : readers_) waited.push_back({reader.connection.get(), POLLIN, 0});
-    if (poll(waited.data(), waited.size(), -1) < 0 && errno != EINTR) {
+    for (const Reader& reader : readers_)
+      waited.push_back({pause && !reader.attached() ? -1 : reader.connection.get(), POLLIN, 0});
+    for (const AttachAttempt& attempt : attempts_) waited.push_back({attempt.fd(), POLLIN, 0});
+    if (poll(waited.data(), waited.size(), patience) < 0 && errno != EINTR) {
       log(LogLevel::error, fmt::format("cannot wait for neighbours any more: {}", std::strerror(errno)));
       return;
     }
@@ -99,36 +90,70 @@ void SocketNeighbours::serve() {
     eventfd_read(wake_.get(), &ignored);
 
     std::size_t at = 2;
-    for (View* view : views) {
-      // An owner sends nothing after its greeting: whatever comes is its end.
-      if (waited[at++].revents == 0) continue;
-      view->lost.store(true, std::memory_order_release);
-      lost_.fetch_add(1, std::memory_order_relaxed);
-      const std::lock_guard lock(watched_mutex_);
-      std::erase(watched_, view);
-    }
+    for (View* view : views)
+      if (waited[at++].revents != 0) note_lost(view);
     for (auto reader = readers_.begin(); reader != readers_.end();) {
       const bool keep = waited[at++].revents == 0 || serve_first(*reader);
       const std::unique_lock lock(readers_mutex_);
       reader = keep ? std::next(reader) : readers_.erase(reader);
     }
+    for (auto attempt = attempts_.begin(); attempt != attempts_.end();) {
+      const bool ended = waited[at++].revents != 0 && attempt->go_on(identity_.job, ledger_);
+      attempt = ended ? attempts_.erase(attempt) : std::next(attempt);
+    }
     if (waited[1].revents != 0) accept_one();
   }
 }
 
+/// An owner sends nothing after its greeting: whatever comes is its end.
+void SocketNeighbours::note_lost(View* view) {
+  view->lost.store(true, std::memory_order_release);
+  lost_.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(watched_mutex_);
+  std::erase(watched_, view);
+}
+
+/// What is left of it, if there is one.
+std::optional<std::chrono::milliseconds> SocketNeighbours::pause_left() {
+  if (!paused_until_) return std::nullopt;
+  const Duration left = *paused_until_ - real_clock().now();
+  if (left > Duration::zero()) return std::chrono::ceil<std::chrono::milliseconds>(left);
+  paused_until_.reset();
+  return std::nullopt;
+}
+
+/// What waits to be accepted, or to be taken from a packet, stays, and stays readable: without a pause it
+/// would be tried again and again.
+void SocketNeighbours::pause(int error) {
+  paused_until_ = real_clock().now() + kPause;
+  if (std::exchange(told_of_pause_, true)) return;
+  log(LogLevel::warning,
+      fmt::format("processes on this host have to wait until they can map this one's memory: {}{}",
+                  std::strerror(error), how_to_open_more(error)));
+}
+
 void SocketNeighbours::accept_one() {
   File connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!connection && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+    return pause(errno);
   // Closing it is the answer: who is refused sees a hang-up.
-  if (!connection || !same_user(connection.get()) || readers_.size() >= kMostReaders) return;
+  if (!connection || !is_same_user(connection.get()) || readers_.size() >= kMostReaders) return;
   const std::unique_lock lock(readers_mutex_);
   readers_.push_back({std::move(connection), {}});
 }
 
 /// The first packet says what is wanted. False when the connection is over.
 bool SocketNeighbours::serve_first(Reader& reader) {
-  if (reader.ledger.base() != nullptr) return false;  // it has nothing more to say: this is its end
+  if (reader.attached()) return false;  // it has nothing more to say: this is its end
+  // A packet loses the descriptor that it brings where there is no room for it.
+  File spare(fcntl(wake_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!spare) {
+    pause(errno);
+    return true;
+  }
+  spare.reset();
   const auto first = receive_descriptors(reader.connection.get());
-  if (!first) return false;
+  if (!first) return first.error().code == Code::timed_out;
   if (WireReader(first->bytes).get<std::uint64_t>() != kWhyMagic) return serve_hello(reader, *first);
   answer(reader, *first);
   return false;
@@ -178,55 +203,29 @@ bool SocketNeighbours::serve_hello(Reader& reader, const DescriptorMessage& hell
   return send_descriptors(reader.connection.get(), out.bytes(), descriptors).has_value();
 }
 
-Result<std::unique_ptr<View>> SocketNeighbours::attach(MemberId rank, const Card& card, Deadline deadline) {
-  constexpr std::string_view kOperation = "Neighbours::attach";
-  auto view = std::make_unique<View>();
-  view->owner = rank;
-  view->incarnation = card.incarnation;
-  view->connection = File(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!view->connection) return fail_errno(errno, kOperation, "cannot make a Unix socket");
-  const int socket = view->connection.get();
-  socklen_t length = 0;
-  const sockaddr_un address = abstract_address(card.host_socket, length);
-  if (connect(socket, reinterpret_cast<const sockaddr*>(&address), length) != 0)
-    return errno == ECONNREFUSED ? fail(Code::owner_lost, kOperation, "the member's process has ended")
-                                 : fail_errno(errno, kOperation, "cannot reach a member on this host");
-  if (!same_user(socket))
-    return fail(Code::denied, kOperation, "the member on this host belongs to another user");
-
-  WireWriter hello;
-  hello.put(kHelloMagic);
-  hello.put(kProtocolVersion);
-  hello.put_text(identity_.job);
-  hello.put(card.incarnation);
-  hello.put(ledger_.shared_bytes());
-  HOLDFAST_DO(send_descriptors(socket, hello.bytes(), std::vector{ledger_.fd()}));
-
-  pollfd waited{socket, POLLIN, 0};
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      std::min<Duration>(deadline.left(real_clock()), std::chrono::hours(1)));
-  if (poll(&waited, 1, static_cast<int>(left.count())) == 0)
-    return fail(
-        Code::timed_out, kOperation,
-        fmt::format("rank {} (pid {}) on this host did not answer before the deadline; is it stopped?",
-                    rank.value, card.pid));
-  HOLDFAST_TRY(DescriptorMessage answer, receive_descriptors(socket));
-  WireReader in(answer.bytes);
-  if (in.get<std::uint64_t>() != kHelloMagic)
-    return fail(Code::owner_lost, kOperation, "the member's process has ended, or refused this one");
-  std::uint64_t first = 0;
-  for (const File& file : answer.files) {
-    const auto bytes = in.get<std::uint64_t>();
-    HOLDFAST_TRY(numa::ReadOnlyMapping mapping, numa::ReadOnlyMapping::map(file, bytes));
-    view->pieces.push_back({mapping.base(), first, bytes});
-    view->mappings.push_back(std::move(mapping));
-    first += bytes;
+void SocketNeighbours::attach(MemberId rank, const Card& card, Attached attached) {
+  {
+    const std::lock_guard lock(attempts_mutex_);
+    new_attempts_.emplace_back(rank, card, std::move(attached));
   }
-  const std::byte* const catalogue = view->at(card.catalogue_at, card.catalogue.bytes());
-  if (!in.ok() || first != card.arena_bytes || catalogue == nullptr)
-    return fail(Code::system, kOperation, "a member on this host passed memory that does not fit its card");
-  view->catalogue = CatalogueReader(reinterpret_cast<const CatalogueBucket*>(catalogue), card.catalogue);
-  return view;
+  eventfd_write(wake_.get(), 1);
+}
+
+/// Takes in those that are new, and tries again to connect where there was no place. False if there still is
+/// none for some.
+bool SocketNeighbours::begin_attempts() {
+  {
+    const std::lock_guard lock(attempts_mutex_);
+    std::ranges::move(new_attempts_, std::back_inserter(attempts_));
+    new_attempts_.clear();
+  }
+  bool all_connected = true;
+  for (auto attempt = attempts_.begin(); attempt != attempts_.end();) {
+    const bool ended = attempt->fd() < 0 && attempt->go_on(identity_.job, ledger_);
+    all_connected = all_connected && (ended || attempt->fd() >= 0);
+    attempt = ended ? attempts_.erase(attempt) : std::next(attempt);
+  }
+  return all_connected;
 }
 
 void SocketNeighbours::watch(View* view) {
@@ -241,9 +240,8 @@ bool SocketNeighbours::pinned(const PinnedBlock& block) const {
   if (ledger_pins(ledger_.shared(), ledger_.shared_bytes(), block)) return true;
   const std::shared_lock lock(readers_mutex_);
   return std::ranges::any_of(readers_, [&](const Reader& reader) {
-    return reader.ledger.base() != nullptr &&
-           ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
-                       block);
+    return reader.attached() && ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()),
+                                            reader.ledger.bytes(), block);
   });
 }
 
@@ -253,9 +251,8 @@ std::vector<std::string> SocketNeighbours::pinning(const PinnedBlock& block) con
     processes.push_back(fmt::format("process {}, its owner's", getpid()));
   const std::shared_lock lock(readers_mutex_);
   for (const Reader& reader : readers_)
-    if (reader.ledger.base() != nullptr &&
-        ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
-                    block))
+    if (reader.attached() && ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()),
+                                         reader.ledger.bytes(), block))
       processes.push_back(fmt::format("process {}", peer_of(reader.connection.get()).pid));
   return processes;
 }
@@ -269,8 +266,7 @@ Result<std::string> why(const ObjectId& id, Duration timeout) {
   constexpr std::string_view kOperation = "why";
   const File connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!connection) return fail_errno(errno, kOperation, "cannot make a Unix socket");
-  socklen_t length = 0;
-  const sockaddr_un address = abstract_address(socket_name_of(id.high), length);
+  const AbstractAddress address(neighbour_socket_name(id.high));
   const auto lost = [&] {
     return fail(
         Code::owner_lost, kOperation,
@@ -278,18 +274,15 @@ Result<std::string> why(const ObjectId& id, Duration timeout) {
                     "owner's host while the job runs",
                     id.to_hex()));
   };
-  if (connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) return lost();
+  if (connect(connection.get(), address.get(), address.length) != 0) return lost();
   WireWriter question;
   question.put(kWhyMagic);
   question.put(id.high);
   question.put(id.low);
   HOLDFAST_DO(send_descriptors(connection.get(), question.bytes(), {}));
-  pollfd waited{connection.get(), POLLIN, 0};
-  const auto patience =
-      std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(timeout, std::chrono::hours(1)));
-  if (poll(&waited, 1, static_cast<int>(patience.count())) == 0)
+  const auto answer = receive_descriptors(connection.get(), Deadline::after(real_clock(), timeout));
+  if (!answer && answer.error().code == Code::timed_out)
     return fail(Code::timed_out, kOperation, "the object's owner did not answer; is it stopped?");
-  const auto answer = receive_descriptors(connection.get());
   if (!answer) return lost();
   WireReader in(answer->bytes);
   std::string text = in.get_text();
@@ -302,7 +295,7 @@ std::vector<std::uint64_t> SocketNeighbours::pinned_locations(MemberId owner) co
   ledger_pins_of(ledger_.shared(), ledger_.shared_bytes(), owner, found);
   const std::shared_lock lock(readers_mutex_);
   for (const Reader& reader : readers_)
-    if (reader.ledger.base() != nullptr)
+    if (reader.attached())
       ledger_pins_of(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
                      owner, found);
   std::ranges::sort(found);

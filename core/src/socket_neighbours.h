@@ -7,10 +7,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -19,6 +21,7 @@
 
 #include "holdfast/base/file.h"
 #include "holdfast/numa/arena.h"
+#include "src/attach_attempt.h"
 #include "src/descriptor_message.h"
 #include "src/neighbours.h"
 
@@ -40,7 +43,7 @@ class SocketNeighbours final : public Neighbours {
 
   const std::string& socket_name() const noexcept { return socket_name_; }
 
-  Result<std::unique_ptr<View>> attach(MemberId rank, const Card& card, Deadline deadline) override;
+  void attach(MemberId rank, const Card& card, Attached attached) override;
   void watch(View* view) override;
   bool pinned(const PinnedBlock& block) const override;
   std::vector<std::string> pinning(const PinnedBlock& block) const override;
@@ -54,11 +57,16 @@ class SocketNeighbours final : public Neighbours {
   struct Reader {
     File connection;
     numa::ReadOnlyMapping ledger;  ///< empty until its hello came
+    bool attached() const noexcept { return ledger.base() != nullptr; }
   };
 
   SocketNeighbours(Identity identity, const numa::Arena& arena, const Ledger& ledger);
   void serve();
+  bool begin_attempts();
+  void note_lost(View* view);
   void accept_one();
+  std::optional<std::chrono::milliseconds> pause_left();
+  void pause(int error);
   bool serve_first(Reader& reader);
   bool serve_hello(Reader& reader, const DescriptorMessage& hello);
   void answer(const Reader& reader, const DescriptorMessage& question);
@@ -71,9 +79,15 @@ class SocketNeighbours final : public Neighbours {
   File wake_;
   mutable std::shared_mutex readers_mutex_;
   std::list<Reader> readers_;
+  std::mutex attempts_mutex_;
+  std::vector<AttachAttempt> new_attempts_;
+  std::list<AttachAttempt> attempts_;  ///< the thread's alone
   std::mutex watched_mutex_;
   std::vector<View*> watched_;
   std::function<std::string(const ObjectId&)> answerer_;  ///< under watched_mutex_
+  /// Nothing that takes a descriptor is done before. The thread's alone, as is the next.
+  std::optional<TimePoint> paused_until_;
+  bool told_of_pause_ = false;
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -4,15 +4,12 @@
 #include <rdma/fi_errno.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <cerrno>
 
+#include "holdfast/base/file.h"
 #include "holdfast/base/units.h"
 
 namespace holdfast::fabric::ofi {
-
-/// Enough for a member with many threads and neighbours.
-constexpr rlim_t kUsualFiles = 1024;
 
 Code code_of(std::int64_t fabric_error) noexcept {
   switch (fabric_error < 0 ? -fabric_error : fabric_error) {
@@ -55,31 +52,16 @@ Code code_of(std::int64_t fabric_error) noexcept {
   }
 }
 
-namespace {
-
-/// For the limits on open files; else nothing.
-std::string how_to_open_more(std::int64_t fabric_error) {
-  const std::int64_t number = fabric_error < 0 ? -fabric_error : fabric_error;
-  if (number == ENFILE) return "; all processes together have too many: raise fs.file-max, or end some";
-  if (number != EMFILE) return "";
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return fmt::format(
-      "; the limit of this process is {}. Raise it: `ulimit -n {}` before starting (hard limit: nofile in "
-      "/etc/security/limits.conf, LimitNOFILE= in the unit of the resource manager), or close some",
-      limit.rlim_cur, std::max<rlim_t>(kUsualFiles, 2 * limit.rlim_cur));
-}
-
-}  // namespace
-
 std::string describe(std::int64_t fabric_error) {
   const int number = static_cast<int>(fabric_error < 0 ? -fabric_error : fabric_error);
   return fmt::format("{} ({})", fi_strerror(number), number);
 }
 
 tl::unexpected<Error> fail_ofi(std::int64_t fabric_error, std::string_view operation, std::string_view call) {
-  return fail(code_of(fabric_error), operation,
-              fmt::format("{}: {}{}", call, describe(fabric_error), how_to_open_more(fabric_error)));
+  return fail(
+      code_of(fabric_error), operation,
+      fmt::format("{}: {}{}", call, describe(fabric_error),
+                  how_to_open_more(static_cast<int>(fabric_error < 0 ? -fabric_error : fabric_error))));
 }
 
 tl::unexpected<Error> fail_registration(std::int64_t fabric_error, std::string_view operation,

@@ -36,6 +36,36 @@ TEST_F(StoreLifetimeTest, WhatNothingKeepsStaysAsCacheAndCanBeHeldAgain) {
   EXPECT_TRUE(is_pattern(store.get(*again, 0s).value().bytes(), 1));
 }
 
+TEST_F(StoreLifetimeTest, AReferenceThatWasMovedFromRefersToNothing) {
+  Store store = open_with(Collect::lazy);
+  ObjectRef from = put(store, 1000, 1);
+  const ObjectId id = from.id();
+  ObjectRef to = std::move(from);
+  const auto expect_empty = [&store](const ObjectRef& moved) {
+    EXPECT_FALSE(moved);
+    EXPECT_EQ(moved, ObjectRef());
+    EXPECT_EQ(moved.size(), 0U);
+    EXPECT_EQ(moved.token(), "");
+    EXPECT_FALSE(moved.is_ready());
+    EXPECT_TRUE(fails(store.get(moved, 0s), Code::invalid, "empty"));
+    EXPECT_TRUE(fails(store.get_many(std::vector{moved}, 0s)[0], Code::invalid, "empty"));
+    EXPECT_TRUE(fails(store.wait(std::vector{moved}, 1, 0s), Code::invalid, "empty"));
+    EXPECT_TRUE(fails(store.put(pattern(1, 1), {.parts = {moved}}), Code::invalid, "empty"))
+        << "a part that is not kept";
+    EXPECT_TRUE(fails(store.erase(moved, 0s), Code::invalid, "empty"));
+  };
+  expect_empty(from);  // NOLINT(bugprone-use-after-move)
+  ObjectRef last = put(store, 10, 2);
+  last = std::move(to);
+  expect_empty(to);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(last.id(), id);
+  EXPECT_TRUE(becomes_cached(store, 1)) << "what was assigned to has let go of its own";
+  ObjectRef& same = last;
+  last = std::move(same);
+  EXPECT_EQ(last.id(), id);
+  EXPECT_TRUE(is_pattern(store.get(last, 0s).value().bytes(), 1)) << "moving keeps the object";
+}
+
 TEST_F(StoreLifetimeTest, CachedObjectsMakeRoomOldestFirst) {
   Store store = open_with(Collect::lazy);
   constexpr std::uint64_t kSize = 5_MiB;

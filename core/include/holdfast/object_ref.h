@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "holdfast/base/result.h"
 #include "holdfast/object_id.h"
@@ -22,6 +23,16 @@ class Reference;
 class ObjectRef {
  public:
   ObjectRef() = default;  ///< refers to nothing; calls that take it fail with invalid
+  ObjectRef(const ObjectRef&) = default;
+  ObjectRef& operator=(const ObjectRef&) = default;
+  /// The one that was moved from refers to nothing.
+  ObjectRef(ObjectRef&& other) noexcept { swap(other); }
+  ObjectRef& operator=(ObjectRef&& other) noexcept {
+    ObjectRef taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~ObjectRef() = default;
 
   const ObjectId& id() const noexcept { return id_; }
   MemberId owner() const noexcept { return owner_; }
@@ -42,6 +53,16 @@ class ObjectRef {
 
  private:
   friend class Member;
+  void swap(ObjectRef& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(size_, other.size_);
+    std::swap(location_, other.location_);
+    std::swap(owner_incarnation_, other.owner_incarnation_);
+    std::swap(owner_, other.owner_);
+    std::swap(flags_, other.flags_);
+    std::swap(reference_, other.reference_);
+  }
+
   ObjectId id_;
   std::uint64_t size_ = 0;
   std::uint64_t location_ = 0;  ///< in the owner's arena when the reference was made; a hint

@@ -1,8 +1,9 @@
-// A file descriptor that closes itself.
+// A file descriptor that closes itself, and what to do where there are no more.
 #pragma once
 
 #include <unistd.h>
 
+#include <string>
 #include <utility>
 
 namespace holdfast {
@@ -32,5 +33,8 @@ class File {
  private:
   int fd_ = -1;
 };
+
+/// What to add to the message where a call found the limits on open files (EMFILE, ENFILE); else nothing.
+std::string how_to_open_more(int error);
 
 }  // namespace holdfast

@@ -1,0 +1,257 @@
+// Part of get_many by fabric: objects that lie side by side in the owner's arena are fetched with one read.
+#include <algorithm>
+
+#include "src/batch.h"
+#include "src/block.h"
+#include "src/get_remote.h"
+#include "src/piece_reader.h"
+#include "src/pin_factory.h"
+#include "src/protocols.h"
+
+namespace holdfast {
+namespace {
+
+// A gap this small between two blocks is read along: cheaper than another read.
+constexpr std::uint64_t kMostGap = 4096;
+
+// Longest run of neighbours, and most that lands in one block of the arena: long enough for full bandwidth
+// and to allocate rarely, short enough that a pin of one small object does not keep much more memory.
+constexpr std::uint64_t kMostRun = 256 * 1024;
+
+// Objects that are aligned to more land one by one: what lies between them would be read for nothing.
+constexpr std::uint64_t kMostAlignment = 4096;
+static_assert(kMostAlignment <= kMostGap && kMostAlignment < kMostRun);
+
+/// Blocks that are read together.
+struct Run {
+  RegionKey region;  ///< in which all lie
+  std::uint64_t source = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t alignment = kCacheLine;  ///< the largest of its blocks
+  std::size_t first = 0, last = 0;       ///< of the order; last not included
+  std::shared_ptr<HeldBlock> hold;       ///< where it lands, with other runs
+  std::byte* landing = nullptr;
+
+  const std::byte* block(const Entry& entry) const noexcept { return landing + (entry.location - source); }
+};
+
+struct Runs {
+  std::vector<std::size_t> order;  ///< entries in them, by location
+  std::vector<Run> all;
+  std::vector<std::uint64_t> words;  ///< by entry: of the headers of what was taken
+};
+
+bool fits_a_run(const Entry& entry) {
+  return BlockLayout::flags_valid(entry.layout.flags) && entry.layout.size < kMostRun &&
+         entry.layout.alignment() <= kMostAlignment && entry.location % entry.layout.alignment() == 0;
+}
+
+/// Appends the next entry in order, which lies in `region`, to the last run, or begins another.
+void append(Runs& runs, const RegionKey& region, const Entry& entry, std::size_t place) {
+  // The last line of the region may be shorter than the rounding made it.
+  const std::uint64_t end_of_region = region.first + region.memory.bytes;
+  const std::uint64_t end =
+      std::min(entry.location + align_up(entry.layout.block_bytes(), kCacheLine), end_of_region);
+  if (!runs.all.empty()) {
+    Run& run = runs.all.back();
+    const std::uint64_t run_end = run.source + run.bytes;
+    if (run.region.first == region.first && entry.location <= run_end + kMostGap &&
+        std::max(run_end, end) - run.source <= kMostRun) {
+      run.bytes = std::max(run_end, end) - run.source;
+      run.alignment = std::max(run.alignment, entry.layout.alignment());
+      run.last = place + 1;
+      return;
+    }
+  }
+  runs.all.push_back({region, entry.location, end - entry.location, entry.layout.alignment(), place,
+                      place + 1, nullptr, nullptr});
+}
+
+/// Entries in runs, by region. Where the key of a region cannot be had, that is the result of what lies
+/// there.
+Task<Runs> merge(Batch& batch) {
+  Runs runs;
+  runs.words.resize(batch.entries.size());
+  std::vector<std::size_t> sorted;
+  for (std::size_t i = 0; i < batch.entries.size(); ++i)
+    if (fits_a_run(batch.entries[i])) sorted.push_back(i);
+  std::ranges::sort(sorted, {}, [&](std::size_t i) { return batch.entries[i].location; });
+  std::optional<RegionKey> region;
+  std::optional<Error> no_region;
+  for (const std::size_t i : sorted) {
+    const Entry& entry = batch.entries[i];
+    if (!region || entry.location - region->first >= region->memory.bytes) {
+      region = batch.job.peers->region(batch.owner, entry.location);
+      if (!region && !no_region) {
+        auto asked =
+            co_await region_of(batch.job, batch.channel, batch.owner, entry.location, batch.deadline);
+        if (asked)
+          region = *asked;
+        else
+          no_region = std::move(asked).error();
+      }
+    }
+    if (!region) {
+      batch.results[i] = name_peer(batch.job, batch.owner, *no_region, "Store::get_many");
+    } else if (entry.location + entry.layout.block_bytes() <= region->first + region->memory.bytes) {
+      append(runs, *region, entry, runs.order.size());
+      runs.order.push_back(i);
+    }
+  }
+  co_return runs;
+}
+
+Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& want) {
+  const BlockLayout& layout = entry.layout;
+  const std::byte* const block = run.block(entry);
+  const bool good = check_header(block, {entry.id, job.peers->card(entry.owner).incarnation, layout}) ==
+                        HeaderCheck::good &&
+                    (!want.check_read() ||
+                     check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset()));
+  if (!good) return fail(Code::not_found, "get_batch", "not there: to be looked up");
+  job.counters.add(Count::gets_remote);
+  job.counters.add(Count::get_bytes_remote, layout.size);
+  job.accesses.note(entry.id, entry.owner);
+  return PinFactory::copy({block + layout.payload_offset(), layout.size}, run.hold);
+}
+
+/// When all has been taken: the same object may be asked for twice. What else has landed, between objects or
+/// in their place, is looked through when the block goes.
+void spoil_headers(const Batch& batch, const Runs& runs, const Run& run) {
+  const auto entry_at = [&](std::size_t place) -> const Entry& { return batch.entries[runs.order[place]]; };
+  std::uint64_t others = run.bytes;
+  for (std::size_t place = run.first; place < run.last; ++place) {
+    const Entry& entry = entry_at(place);
+    const bool again = place > run.first && entry_at(place - 1).location == entry.location;
+    if (!batch.results[runs.order[place]] || again) continue;
+    spoil_header(run.landing + (entry.location - run.source));
+    others -= std::min(others, align_up(entry.layout.block_bytes(), kCacheLine));
+  }
+  if (others != 0) run.hold->set_clean(false);
+}
+
+/// Gives the run `at`, and those after it that fit into the same block, a place to land: each as far beyond a
+/// multiple of its alignment as it lies at its owner's.
+Task<Status> land_from(Batch& batch, std::vector<Run>& runs, std::size_t at) {
+  std::vector<std::uint64_t> places;
+  std::uint64_t bytes = 0, alignment = kCacheLine;
+  for (std::size_t i = at; i < runs.size(); ++i) {
+    const std::uint64_t place = bytes + ((runs[i].source - bytes) & (runs[i].alignment - 1));
+    if (i > at && place + runs[i].bytes > kMostRun) break;
+    places.push_back(place);
+    bytes = place + runs[i].bytes;
+    alignment = std::max(alignment, runs[i].alignment);
+  }
+  HOLDFAST_CO_TRY(const Block block,
+                  co_await landing_block(batch.job, batch.channel, bytes, alignment, batch.deadline));
+  const auto hold = std::make_shared<HeldBlock>(batch.job.memory, block);
+  hold->set_clean();  // who takes from it says where it is not
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    runs[at + i].hold = hold;
+    runs[at + i].landing = block.address + places[i];
+  }
+  co_return Status{};
+}
+
+/// Fetches the runs, several in flight. What is not good there stays open.
+Task<void> read_runs(Batch& batch, Runs& runs, PieceReader& reader) {
+  std::size_t started = 0;
+  for (std::size_t number = 0; number < runs.all.size(); ++number) {
+    while (started < runs.all.size() && started < number + reader.depth()) {
+      Status landed;
+      if (!runs.all[started].hold) landed = co_await land_from(batch, runs.all, started);
+      const Run& run = runs.all[started];
+      if (!landed) {
+        // Room comes back as the caller releases pins; not here. Those read so far are good.
+        for (std::size_t place = run.first; place < runs.order.size(); ++place)
+          batch.results[runs.order[place]] = tl::unexpected(landed.error());
+        runs.all.resize(started);
+        break;
+      }
+      batch.job.counters.add(Count::remote_reads);
+      reader.start({run.region, run.source, {run.landing, run.bytes}, run.hold});
+      ++started;
+    }
+    if (number >= runs.all.size()) break;
+    auto waiting = reader.wait(number);
+    const Status ended = co_await waiting;
+    Run& run = runs.all[number];
+    for (std::size_t place = run.first; place < run.last; ++place) {
+      const std::size_t i = runs.order[place];
+      runs.words[i] = header_word(run.block(batch.entries[i]));
+      batch.results[i] =
+          ended ? take_from(batch.job, run, batch.entries[i], batch.want)
+                : Result<Pin>(name_peer(batch.job, batch.owner, Error(ended.error()), "Store::get_many"));
+    }
+    spoil_headers(batch, runs, run);
+    run.hold.reset();
+  }
+}
+
+/// Reads the headers of objects whose payload was not checked once more: nothing else tells whether a block
+/// was freed or moved while it was read. Those that were are open again.
+Task<void> confirm(Batch& batch, const Runs& runs, fabric::PeerId peer) {
+  struct Unchecked {
+    std::size_t entry = 0;
+    const Run* run = nullptr;
+  };
+  std::vector<Unchecked> unchecked;
+  for (const Run& run : runs.all)
+    for (std::size_t place = run.first; place < run.last; ++place) {
+      const std::size_t i = runs.order[place];
+      if (batch.results[i] && !(batch.want.check_read() && batch.entries[i].layout.checksummed()))
+        unchecked.push_back({i, &run});
+    }
+  if (unchecked.empty()) co_return;
+  constexpr std::uint64_t kMostHead =
+      align_up(kBlockHeaderBytes + (kMostRun >> 16) * sizeof(std::uint64_t), kCacheLine);
+  auto block = co_await landing_block(batch.job, batch.channel, PieceReader::kMostDepth * kMostHead,
+                                      kCacheLine, batch.deadline);
+  if (!block) {
+    for (const Unchecked& one : unchecked) batch.leave_open(one.entry);
+    co_return;
+  }
+  const auto hold = std::make_shared<HeldBlock>(batch.job.memory, *block);
+  PieceReader reader(batch.channel, peer, batch.deadline, PieceReader::kMostDepth);
+  std::size_t started = 0;
+  for (std::size_t number = 0; number < unchecked.size(); ++number) {
+    for (; started < unchecked.size() && started < number + reader.depth(); ++started) {
+      const Entry& entry = batch.entries[unchecked[started].entry];
+      batch.job.counters.add(Count::remote_reads);
+      reader.start({unchecked[started].run->region,
+                    entry.location,
+                    {block->address + started % reader.depth() * kMostHead,
+                     kBlockHeaderBytes + entry.layout.table_bytes()},
+                    hold});
+    }
+    auto waiting = reader.wait(number);
+    const Status ended = co_await waiting;
+    const std::size_t i = unchecked[number].entry;
+    const Entry& entry = batch.entries[i];
+    const BlockIdentity identity{entry.id, batch.job.peers->card(batch.owner).incarnation, entry.layout};
+    const std::byte* const head = block->address + number % reader.depth() * kMostHead;
+    if (!ended || check_header(head, identity) != HeaderCheck::good || header_word(head) != runs.words[i])
+      batch.leave_open(i);
+  }
+  co_await reader.drain();
+}
+
+}  // namespace
+
+Task<void> take_runs(Batch& batch) {
+  const auto peer = batch.channel.connect(batch.job.peers->card(batch.owner).address);
+  if (!peer) {
+    for (auto& result : batch.results)
+      result = name_peer(batch.job, batch.owner, peer.error(), "Store::get_many");
+    co_return;
+  }
+  Runs runs = co_await merge(batch);
+  {
+    PieceReader reader(batch.channel, *peer, batch.deadline, PieceReader::kMostDepth);
+    co_await read_runs(batch, runs, reader);
+    co_await reader.drain();
+  }
+  co_await confirm(batch, runs, *peer);
+}
+
+}  // namespace holdfast
