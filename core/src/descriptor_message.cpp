@@ -54,8 +54,7 @@ Result<DescriptorMessage> receive_descriptors(int socket) {
   ssize_t got = 0;
   do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (got < 0 && errno == EINTR);
-  if (got < 0 && errno == EAGAIN)
-    return fail(Code::timed_out, kOperation, "nothing has come yet");
+  if (got < 0 && errno == EAGAIN) return fail(Code::timed_out, kOperation, "nothing has come yet");
   if (got < 0 && errno != ECONNRESET)
     return fail_errno(errno, kOperation, "cannot take memory from a process on this host");
   // Take the descriptors whatever else is wrong, so that none leaks.

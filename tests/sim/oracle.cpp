@@ -360,6 +360,7 @@ void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint3
   if (handle) {
     if (naming == nullptr) return;
     naming->done = now();
+    if (it.erase_tried) return;  // the name may be free again before its put has heard that it had it
     for (const Naming& other : names_[name])
       if (other.object != object && other.done && !objects_.at(other.object).erase_tried &&
           !is_troubled(home_of(name)))
