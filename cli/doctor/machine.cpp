@@ -79,24 +79,6 @@ LockedMemory locked_memory_limit() {
   return {limit.rlim_cur, limit.rlim_max};
 }
 
-constexpr std::array kOfTheJob = {Variable::rendezvous, Variable::rank, Variable::size, Variable::job};
-
-bool is_set(const char* name) {
-  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): there is one thread
-  return value != nullptr && *value != '\0';
-}
-
-/// Whether Launch::find would speak with the launcher of a job that this process is a rank of. A rank may do
-/// so once; the job's own program needs it.
-bool would_disturb_a_job(const Environment& environment) {
-  if (const auto forced = environment.get(Variable::launcher)) {
-    if (*forced != "pmix" && *forced != "pmi1") return false;
-  } else if (std::ranges::any_of(kOfTheJob, [&](Variable v) { return environment.get(v).has_value(); })) {
-    return false;
-  }
-  return (is_set("PMIX_NAMESPACE") && is_set("PMIX_RANK")) || is_set("PMI_FD");
-}
-
 /// What Store::open makes of the environment beside its options.
 void look_at_environment(Machine& machine) {
   const auto environment = Environment::read();
@@ -111,7 +93,8 @@ void look_at_environment(Machine& machine) {
     const auto parsed = parse_log_level(*level);
     if (!parsed) machine.log_level = tl::unexpected(parsed.error());
   }
-  if (would_disturb_a_job(*environment)) {
+  const auto choice = fabric::Launch::choose(*environment);
+  if (choice && choice->answers_once) {  // the job's own program needs the answer
     machine.launch_unasked = "this is a rank of a job, and its launcher answers each rank once";
     return;
   }
@@ -125,10 +108,7 @@ void look_at_environment(Machine& machine) {
 /// Opens what the environment asks for, with nobody else. After look_at_environment(): it forgets the job.
 Status open_alone(const Result<StoreOptions>& configured) {
   if (!configured) return tl::unexpected(configured.error());
-  for (const VariableInfo& variable : known_variables())
-    if (std::ranges::find(kOfTheJob, variable.variable) != kOfTheJob.end())
-      ::unsetenv(std::string(variable.name).c_str());  // NOLINT(concurrency-mt-unsafe): there is one thread
-  ::setenv("HOLDFAST_LAUNCHER", "alone", 1);           // NOLINT(concurrency-mt-unsafe): there is one thread
+  ::setenv("HOLDFAST_LAUNCHER", "alone", 1);  // NOLINT(concurrency-mt-unsafe): there is one thread
   StoreOptions options = *configured;
   options.arena.prefault = numa::ArenaOptions::Prefault::none;
   HOLDFAST_TRY(Store store, Store::open(options));

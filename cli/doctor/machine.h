@@ -45,7 +45,7 @@ struct Machine {
 
 /// This machine, now. Loads every provider of libfabric (0.2 s), and opens a store of this process alone with
 /// the options of the environment, but touches none of its memory. For one thread, once in a process:
-/// afterwards its environment names no job.
+/// afterwards its environment says that it is alone.
 Machine look_at_machine();
 
 }  // namespace holdfast::cli

@@ -31,6 +31,7 @@ std::vector<std::string> rank_environment(const Options& options, const Job& job
 /// program to a node (may be missing, or be of another machine), and its index on this host; the rest: the
 /// program. Descriptor 3 is the agent's input. The program gets a session, and so a process group, of its
 /// own; a job of a shell without job control leads no group, so setsid does not fork and $! is the group.
+/// There is none until setsid has begun: a signal that comes before waits for it.
 constexpr std::string_view kKeeper = R"sh(cd "$1" || exit 126
 j=$2 r=$3 d=$4 x=$5 i=$6
 shift 6
@@ -38,8 +39,9 @@ exec 3<&0 </dev/null
 [ -n "$x" ] && "$x" --as-local-rank "$i" true 3<&- >/dev/null 2>&1 && set -- "$x" --as-local-rank "$i" "$@"
 setsid "$@" 3<&- &
 p=$!
-( while read -r s; do kill -s "$s" -- "-$p"; done <&3
-trap '' TERM; kill -s KILL -- "-$p"; rm -rf -- "$d" ) 2>/dev/null &
+( pass() { until kill -s "$1" -- "-$p" || ! kill -0 "$p"; do :; done; }
+while read -r s; do pass "$s"; done <&3
+trap '' TERM; pass KILL; rm -rf -- "$d" ) 2>/dev/null &
 w=$!
 exec 3<&-
 wait "$p"

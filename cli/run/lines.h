@@ -4,24 +4,23 @@
 #include <string>
 #include <string_view>
 
+#include "cli/run/sink.h"
+
 namespace holdfast::run {
 
-/// Cuts one stream of one rank into lines and writes each, with its prefix, in one piece.
+/// Cuts one stream of one rank into lines and adds each, with its prefix, to what is to be written.
 class Lines {
  public:
-  /// `fd` stays the caller's.
-  Lines(int fd, std::string prefix) : fd_(fd), prefix_(std::move(prefix)) {}
+  /// `sink` stays the caller's, and outlives this.
+  Lines(Sink& sink, std::string prefix) : sink_(sink), prefix_(std::move(prefix)) {}
 
-  /// Takes what the rank wrote and passes on the lines that are complete. False: nobody reads our output any
-  /// more.
-  bool add(std::string_view bytes);
+  /// Takes what the rank wrote and passes on the lines that are complete.
+  void add(std::string_view bytes);
   /// Passes on the last line if it was not ended, with an end.
-  bool finish();
+  void finish();
 
  private:
-  bool write_line(std::string_view line);
-
-  int fd_;
+  Sink& sink_;
   std::string prefix_;
   std::string partial_;
 };

@@ -22,8 +22,8 @@
 namespace holdfast::run {
 namespace {
 
-/// What is read of one stream before the others have their turn.
-constexpr std::size_t kReadBytes = 64 * 1024;
+/// The grace that nothing is shorter than once something had to be killed, or is still to be written.
+constexpr Duration kLeastGrace = std::chrono::seconds(1);
 /// ssh's own exit code where it, not the program, failed.
 constexpr int kCodeAgentFailed = 255;
 
@@ -40,7 +40,14 @@ std::optional<Supervisor::End> end_of(pid_t pid) {
 }  // namespace
 
 Supervisor::Supervisor(const Options& options, const Job& job, Janitor& janitor, const Inherited& inherited)
-    : options_(options), job_(job), janitor_(janitor), inherited_(inherited), ranks_(options.ranks) {
+    : options_(options),
+      job_(job),
+      janitor_(janitor),
+      inherited_(inherited),
+      output_(STDOUT_FILENO),
+      // One where they are one, or lines of both would be mixed where one is taken in parts.
+      errors_(are_one(STDOUT_FILENO, STDERR_FILENO) ? output_ : apart_.emplace(STDERR_FILENO)),
+      ranks_(options.ranks) {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGCHLD);
@@ -58,8 +65,13 @@ int Supervisor::run() {
   const bool adopts = options_.hosts.empty();
   if (adopts) adopt_orphans();
   if (!start_all()) end_all(SIGTERM);
-  watch();
+  while (running_ > 0) {
+    turn();
+    end_in_time();
+    kill_in_time();
+  }
   if (adopts) end_orphans(janitor_.pid());
+  pass_on_rest();
   return code_;
 }
 
@@ -86,8 +98,8 @@ bool Supervisor::start_all() {
     ++running_;
     janitor_.started(rank.process.pid, rank.kind);
     const std::string prefix = options_.prefix ? fmt::format("[{}] ", i) : "";
-    rank.output.emplace(STDOUT_FILENO, prefix);
-    rank.errors.emplace(STDERR_FILENO, prefix);
+    rank.output.emplace(std::move(rank.process.output), output_, prefix);
+    rank.errors.emplace(std::move(rank.process.errors), errors_, prefix);
   }
   return true;
 }
@@ -105,41 +117,73 @@ void Supervisor::refuse(std::uint32_t rank, const NotStarted& why) {
     complain(fmt::format("{}{}: {}", agent ? "the agent (--agent) " : "", program, message));
 }
 
-/// Passes on output and signals until no rank is left.
-void Supervisor::watch() {
+/// Waits until something is to be done, and passes on output and signals.
+void Supervisor::turn() {
   std::vector<pollfd> waiting;
-  std::vector<std::pair<File*, Lines*>> streams;
-  while (running_ > 0) {
-    waiting.assign(1, {.fd = signals_.get(), .events = POLLIN, .revents = 0});
-    streams.clear();
-    for (Rank& rank : ranks_) {
-      for (auto [file, lines] :
-           {std::pair{&rank.process.output, &rank.output}, {&rank.process.errors, &rank.errors}}) {
-        if (!*file) continue;
-        waiting.push_back({.fd = file->get(), .events = POLLIN, .revents = 0});
-        streams.emplace_back(file, &**lines);
-      }
+  std::vector<Stream*> streams;
+  waiting.push_back({.fd = signals_.get(), .events = POLLIN, .revents = 0});
+  const std::array sinks = {&output_, &errors_};
+  for (const Sink* sink : sinks)  // poll passes over -1
+    waiting.push_back({.fd = sink->empty() ? -1 : sink->fd(), .events = POLLOUT, .revents = 0});
+  const std::size_t before = waiting.size();
+  for (Rank& rank : ranks_)
+    for (auto* stream : rank.streams()) {
+      if (!*stream || !(*stream)->wanted()) continue;
+      waiting.push_back({.fd = (*stream)->fd(), .events = POLLIN, .revents = 0});
+      streams.push_back(&**stream);
     }
-    ::poll(waiting.data(), waiting.size(), wait_ms());
-    for (std::size_t i = 0; i < streams.size(); ++i)
-      if (waiting[i + 1].revents != 0) read_from(*streams[i].first, *streams[i].second);
-    signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info)
-      take_signal(static_cast<int>(info.ssi_signo));
-    step_ending();
-  }
+  ::poll(waiting.data(), waiting.size(), wait_ms());
+  for (std::size_t i = 0; i < sinks.size(); ++i)
+    if (waiting[i + 1].revents != 0) write_to(*sinks[i]);
+  for (std::size_t i = 0; i < streams.size(); ++i)
+    if (waiting[before + i].revents != 0 && streams[i]->wanted()) pass_on(*streams[i]);
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info)
+    take_signal(static_cast<int>(info.ssi_signo));
 }
 
-void Supervisor::read_from(File& stream, Lines& lines) {
-  std::array<char, kReadBytes> piece;  // NOLINT: written before it is read
-  const ssize_t n = ::read(stream.get(), piece.data(), piece.size());
-  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  const bool open = n > 0 ? lines.add({piece.data(), static_cast<std::size_t>(n)}) : lines.finish();
-  if (n <= 0) stream.reset();
-  if (open || ending_ != Ending::no) return;
+void Supervisor::pass_on(Stream& stream) {
+  stream.read();
+  write_to(stream.sink());
+}
+
+void Supervisor::write_to(Sink& sink) {
+  sink.flush();
+  if (!sink.closed() || ending_ != Ending::no) return;
   // As for a program that writes to a closed pipe itself.
   code_ = std::max(code_, kCodeSignal + SIGPIPE);
   end_all(SIGTERM);
+}
+
+bool Supervisor::output_left() {
+  const auto is_open = [](const auto* stream) { return *stream && (*stream)->open(); };
+  return !output_.empty() || !errors_.empty() || std::ranges::any_of(ranks_, [&](Rank& rank) {
+    return std::ranges::any_of(rank.streams(), is_open);
+  });
+}
+
+/// No rank is left. A job that has ended by itself, well or not, waits for whoever reads its output, who may
+/// be a person with a pager; one that was told to end gives him a last grace, unless it was told twice.
+void Supervisor::pass_on_rest() {
+  const Clock& clock = real_clock();
+  if (ending_ != Ending::no)
+    next_step_ = asked_ == 0   ? give_up_
+                 : asked_ == 1 ? Deadline::after(clock, std::max(options_.grace, kLeastGrace))
+                               : Deadline::at(clock.now());
+  while (output_left()) {
+    turn();
+    end_in_time();
+    if (ending_ != Ending::no && next_step_.passed(clock)) return drop_output();
+  }
+}
+
+void Supervisor::drop_output() {
+  std::size_t bytes = 0;
+  for (Rank& rank : ranks_)
+    for (auto* stream : rank.streams())
+      if (*stream) bytes += (*stream)->drop();
+  bytes += output_.drop() + errors_.drop();
+  if (bytes > 0) complain(fmt::format("{} bytes of output were not read in time and are lost", bytes));
 }
 
 void Supervisor::take_signal(int number) {
@@ -151,8 +195,11 @@ void Supervisor::take_signal(int number) {
     return;
   }
   code_ = std::max(code_, kCodeSignal + number);
+  ++asked_;
   if (ending_ == Ending::no)
     end_all(number);
+  else if (running_ == 0 && asked_ == 1)
+    next_step_ = Deadline::after(real_clock(), std::max(options_.grace, kLeastGrace));  // for the output
   else
     next_step_ = Deadline::at(real_clock().now());  // asked twice: no more grace
 }
@@ -186,19 +233,10 @@ void Supervisor::ended(std::uint32_t number, const End& end) {
   rank.running = false;
   --running_;
   rank.process.input.reset();
-  // What is in the pipes now is all there is, unless a process that has left the group still writes; it is
-  // not waited for.
-  for (auto [file, lines] :
-       {std::pair{&rank.process.output, &rank.output}, {&rank.process.errors, &rank.errors}}) {
-    std::size_t before = 0;
-    while (*file && before < (std::size_t{1} << 20)) {
-      pollfd ready{.fd = file->get(), .events = POLLIN, .revents = 0};
-      if (::poll(&ready, 1, 0) <= 0) break;
-      read_from(*file, **lines);
-      before += kReadBytes;
-    }
-    (*lines)->finish();
-    file->reset();
+  // Before what is said about its end, as far as it is taken; otherwise turn() goes on with it.
+  for (auto* stream : rank.streams()) {
+    (*stream)->rank_ended();
+    while ((*stream)->wanted()) pass_on(**stream);
   }
   if (end.code == 0 || (ending_ != Ending::no && !rank.by_itself)) return;  // the others were asked to end
   code_ = std::max(code_, end.code);
@@ -237,14 +275,18 @@ void Supervisor::end_all(int number) {
   for (Rank& rank : ranks_) send_signal(rank, number);
 }
 
-/// Ends the job when its time is over, and goes from asking to killing.
-void Supervisor::step_ending() {
+/// Ends the job when its time is over.
+void Supervisor::end_in_time() {
+  if (ending_ != Ending::no || !give_up_.passed(real_clock())) return;
+  complain("the job took longer than --timeout; ending it");
+  code_ = kCodeTimedOut;
+  ++asked_;
+  end_all(SIGTERM);
+}
+
+/// Goes from asking to killing.
+void Supervisor::kill_in_time() {
   const Clock& clock = real_clock();
-  if (ending_ == Ending::no && give_up_.passed(clock)) {
-    complain("the job took longer than --timeout; ending it");
-    code_ = kCodeTimedOut;
-    end_all(SIGTERM);
-  }
   if (ending_ == Ending::no || !next_step_.passed(clock)) return;
   for (Rank& rank : ranks_) {
     if (!rank.running) continue;
@@ -253,7 +295,7 @@ void Supervisor::step_ending() {
     rank.process.input.reset();
   }
   ending_ = Ending::killed;
-  next_step_ = Deadline::after(clock, std::max<Duration>(options_.grace, std::chrono::seconds(1)));
+  next_step_ = Deadline::after(clock, std::max(options_.grace, kLeastGrace));
 }
 
 int Supervisor::wait_ms() const {
@@ -263,6 +305,10 @@ int Supervisor::wait_ms() const {
   return static_cast<int>(std::min<std::int64_t>(left.count(), 1 << 30));
 }
 
-void Supervisor::complain(const std::string& what) const { fmt::print(stderr, "holdfast-run: {}\n", what); }
+/// For whoever reads standard error; if nobody does, it is no reason to end the job.
+void Supervisor::complain(const std::string& what) {
+  errors_.add("holdfast-run: ", what);
+  errors_.flush();
+}
 
 }  // namespace holdfast::run

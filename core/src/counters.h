@@ -57,7 +57,7 @@ class Counters {
   void add(Count which, std::uint64_t by = 1) noexcept {
     const std::uint32_t thread = thread_index();
     if (thread < kShards - 1) {
-      // Nobody else writes this one: no locked instruction.
+      // Nobody else writes this one, and who had it before has ended: no locked instruction.
       auto& count = shards_[thread].counts[static_cast<std::size_t>(which)];
       count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
     } else {
@@ -72,8 +72,9 @@ class Counters {
   }
 
  private:
-  /// Threads beyond share the last one.
+  /// Threads beyond share the last one, and so do those that are about to end.
   static constexpr std::size_t kShards = 128;
+  static_assert(kEndingThread >= kShards - 1);
   struct alignas(kCacheLine) Shard {
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Count::kCount)> counts{};
   };

@@ -1,11 +1,18 @@
-// What all launchers share: limits, and how ranks are named in errors.
+// What all launchers share: their variables, limits, and how ranks are named in errors.
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstdlib>
 
 #include "fabric/launch/launchers.h"
 
 namespace holdfast::fabric::launch {
+
+std::optional<std::string_view> launcher_variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody here calls setenv
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
 
 Status check_card(std::string_view card) {
   if (card.size() <= kMaxCardBytes) return {};

@@ -1,7 +1,8 @@
 // Decides which launcher started this process.
 #include <fmt/format.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <array>
 
 #include "fabric/launch/launchers.h"
 
@@ -10,10 +11,12 @@ namespace {
 
 using launch::kOperation;
 
-bool is_set(const char* name) {
-  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody here calls setenv
-  return value != nullptr && *value != '\0';
+constexpr std::array kOfRendezvous = {Variable::rendezvous, Variable::rank, Variable::size, Variable::job};
+
+bool is_rank_of_pmix() {
+  return launch::launcher_variable("PMIX_NAMESPACE") && launch::launcher_variable("PMIX_RANK");
 }
+bool is_rank_of_pmi1() { return launch::launcher_variable("PMI_FD").has_value(); }
 
 Result<std::unique_ptr<Launch>> from_rendezvous(const Environment& environment) {
   const auto directory = environment.get(Variable::rendezvous);
@@ -43,21 +46,36 @@ Result<std::unique_ptr<Launch>> from_rendezvous(const Environment& environment) 
 
 }  // namespace
 
-Result<std::unique_ptr<Launch>> Launch::find(const Environment& environment) {
+Result<LauncherChoice> Launch::choose(const Environment& environment) {
   if (const auto forced = environment.get(Variable::launcher)) {
-    if (*forced == "alone") return launch::open_alone();
-    if (*forced == "rendezvous") return from_rendezvous(environment);
-    if (*forced == "pmix") return launch::open_pmix();
-    if (*forced == "pmi1") return launch::open_pmi1();
+    if (*forced == "alone") return LauncherChoice{Launcher::alone};
+    if (*forced == "rendezvous") return LauncherChoice{Launcher::rendezvous};
+    if (*forced == "pmix") return LauncherChoice{Launcher::pmix, is_rank_of_pmix()};
+    if (*forced == "pmi1") return LauncherChoice{Launcher::pmi1, is_rank_of_pmi1()};
     return fail(Code::invalid, kOperation,
                 fmt::format("HOLDFAST_LAUNCHER=\"{}\" is none of pmix, pmi1, rendezvous, alone", *forced));
   }
   // The most deliberate choice first: HOLDFAST_ variables are set by holdfast-run or by hand, while a PMIx
   // or PMI environment may be left over from a surrounding srun.
-  for (const Variable variable : {Variable::rendezvous, Variable::rank, Variable::size, Variable::job})
-    if (environment.get(variable)) return from_rendezvous(environment);
-  if (is_set("PMIX_NAMESPACE") && is_set("PMIX_RANK")) return launch::open_pmix();
-  if (is_set("PMI_FD")) return launch::open_pmi1();
+  if (std::ranges::any_of(kOfRendezvous, [&](Variable v) { return environment.get(v).has_value(); }))
+    return LauncherChoice{Launcher::rendezvous};
+  if (is_rank_of_pmix()) return LauncherChoice{Launcher::pmix, true};
+  if (is_rank_of_pmi1()) return LauncherChoice{Launcher::pmi1, true};
+  return LauncherChoice{Launcher::alone};
+}
+
+Result<std::unique_ptr<Launch>> Launch::find(const Environment& environment) {
+  HOLDFAST_TRY(const LauncherChoice choice, choose(environment));
+  switch (choice.launcher) {
+    case Launcher::rendezvous:
+      return from_rendezvous(environment);
+    case Launcher::pmix:
+      return launch::open_pmix();
+    case Launcher::pmi1:
+      return launch::open_pmi1();
+    case Launcher::alone:
+      break;
+  }
   return launch::open_alone();
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,10 @@ Result<std::unique_ptr<Launch>> open_pmix(const Clock& clock = real_clock());
 
 /// Speaks PMI-1 over PMI_FD. Errors: invalid (variables missing or malformed), system.
 Result<std::unique_ptr<Launch>> open_pmi1(const Clock& clock = real_clock());
+
+/// A variable that a launcher of others sets, none of HOLDFAST_; nothing where it is unset or empty. Valid
+/// until the environment is changed.
+std::optional<std::string_view> launcher_variable(const char* name);
 
 /// Refuses cards that are too large.
 Status check_card(std::string_view card);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -32,13 +31,13 @@ constexpr std::size_t kLeastValueBytes = 64;
 std::atomic<std::uint32_t> rounds_begun{0};
 
 Result<std::string> variable(const char* name) {
-  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody here calls setenv
-  if (value == nullptr || *value == '\0')
+  const auto value = launcher_variable(name);
+  if (!value)
     return fail(Code::invalid, kOperation,
                 fmt::format("PMI-1 needs PMI_FD, PMI_RANK and PMI_SIZE, but {} is not set; start with "
                             "mpiexec.hydra or srun --mpi=pmi2, or choose another HOLDFAST_LAUNCHER",
                             name));
-  return std::string(value);
+  return std::string(*value);
 }
 
 class Pmi1 final : public Launch {

@@ -93,7 +93,7 @@ std::string name_of_world(const testing::TestParamInfo<WorldMaker>& info);
 
 }  // namespace holdfast::fabric::test
 
-/// Runs the whole suite on the worlds of `makers` (a testing::Values of WorldMaker).
+/// Runs the whole suite on the worlds of `makers` (a testing::Values or ValuesIn of WorldMaker).
 #define HOLDFAST_FABRIC_CONFORMANCE(prefix, makers)                        \
   namespace holdfast::fabric::test {                                       \
   INSTANTIATE_TEST_SUITE_P(prefix, FabricReads, makers, name_of_world);    \

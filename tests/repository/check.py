@@ -20,7 +20,9 @@ CLEAN = {
     "core/src/a.cpp": '#include "src/a.h"\n\n#include "a.h"\n#include "holdfast/store.h"\n\n'
                       '// #include "tests/core/a.h"\nconst char* text = R"(\n#include "tests/core/a.h"\n)";\n',
     "core/src/a.h": "/*\n#include MACRO\n*/\n",
-    "tests/core/a.cpp": '#include "core/src/a.h"\n',
+    "cli/run/main.cpp": 'const char* v = getenv("TMPDIR");  // not getenv("HOLDFAST_LOG")\n',
+    "cli/run/a.cpp": '// getenv\nconst char* environment = "/proc/self/environ";\n',
+    "tests/core/a.cpp": '#include "core/src/a.h"\n\nconst char* v = getenv("ANY");\n',
     "docs/a.md": "see " + UP + "README.md, /usr/bin/env, /proc/self/maps, and/or, 1..5, main..HEAD, a/home/b ...\n",
     ".clang-format": "BasedOnStyle: Google\n",
 }
@@ -76,7 +78,13 @@ PLANTED = {
         {"docs/configuration.md": "| `HOLDFAST_LOG` | level |\n| `HOLDFAST_LOG` | twice |\n"},
         {"base/src/environment.cpp": "int nothing;\n"},
     ],
-    "one_environment": [{"core/src/b.cpp": 'const char* v = std::getenv("HOLDFAST_LOG");\n'}],
+    "one_environment": [
+        {"core/src/b.cpp": 'const char* v = std::getenv("HOLDFAST_LOG");\n'},
+        {"core/src/b.cpp": "const char* v = /* one */ getenv(kName);\n"},
+        {"fabric/launch/b.cpp": "const char* v = secure_getenv(name);\n"},
+        {"base/src/b.cpp": "for (char** at = ::environ; *at != nullptr; ++at) {}\n"},
+        {"cli/run/main.cpp": 'const char* v = getenv("HOLDFAST_LOG");\n'},
+    ],
     "lengths": [
         {"core/src/b.cpp": "int x;\n" * 501},
         {"examples/hello.cpp": "int x;\n" * 23},

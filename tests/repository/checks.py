@@ -26,6 +26,16 @@ LONG_FILES = {}
 # Files that have to be shorter.
 SHORT_FILES = {"examples/hello.cpp": 20}  # the first thing that is read
 
+# Files of the floors that touch the environment, and what for.
+ENVIRONMENT_READERS = {
+    "base/src/environment.cpp": "all variables of HOLDFAST_, for everybody",
+    "fabric/launch/common.cpp": "what PMIx and PMI-1 tell a rank",
+    "cli/run/main.cpp": "TMPDIR",
+    "cli/run/command.cpp": "hands it on to ranks on other hosts",
+    "cli/run/process.cpp": "hands it on to ranks here",
+    "cli/bench/programs.cpp": "hands it on to the programs",
+}
+
 CODE = {".cpp", ".h", ".c", ".hpp"}
 NOT_OURS = {".git", "build", ".cache", ".venv", "__pycache__", "node_modules"}
 
@@ -85,6 +95,12 @@ def repository_files(root):
 def is_text(path):
     with path.open("rb") as file:
         return b"\0" not in file.read(8192)
+
+
+def without_comments(path):
+    """A C++ file, with what its comments take of lines left empty."""
+    return COMMENT.sub(lambda match: "\n" * match[0].count("\n") if match[0].startswith("/") else match[0],
+                       path.read_text(encoding="utf-8", errors="replace"))
 
 
 def includes(path):
@@ -196,11 +212,19 @@ def variables(root):
 
 
 def one_environment(root):
-    """The environment's own variables are read through Environment only."""
-    reads = re.compile(r'getenv\s*\(\s*"HOLDFAST_')
-    return [f"{name}:{number}: read it through holdfast::Environment"
-            for path, name in files(root, CODE) if name.split("/")[0] in FLOORS[1:]
-            for number, line in lines(path) if reads.search(line)]
+    """HOLDFAST_ variables are read through Environment only, and others in named files only."""
+    reads = re.compile(r"\b(?:secure_)?getenv\b|(?<![/\w])environ\b")
+    own = re.compile(r'getenv\s*\(\s*"HOLDFAST_')
+    found = []
+    for path, name in files(root, CODE):
+        if name.split("/")[0] not in FLOORS:
+            continue
+        for number, line in enumerate(without_comments(path).splitlines(), start=1):
+            if own.search(line):
+                found.append(f"{name}:{number}: read it through holdfast::Environment")
+            elif reads.search(line) and name not in ENVIRONMENT_READERS:
+                found.append(f"{name}:{number}: reads the environment; if it must, say why in ENVIRONMENT_READERS")
+    return found
 
 
 def lengths(root):

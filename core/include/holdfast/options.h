@@ -95,8 +95,9 @@ struct StoreOptions {
   /// named in the error.
   Duration open_timeout = std::chrono::seconds(60);
 
-  /// Reading endpoints this process may open: one for each thread that gets from other hosts at the same
-  /// time; threads beyond share. About 55 KiB and 2 ms each over TCP. Bound: 1 to 256.
+  /// Reading endpoints this process may open: one for each thread as long as no more threads than that use
+  /// stores at once, those that ended not counted; threads beyond share, and those that are left of more may
+  /// go on sharing. About 55 KiB and 2 ms each over TCP. Bound: 1 to 256.
   std::uint32_t reading_endpoints = 16;
 
   /// Pins this process may hold at once, of its own and same-host objects; 8 bytes each. More give `full`.

@@ -3,8 +3,11 @@
 
 import os
 import pathlib
+import re
+import select
 import shlex
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -36,6 +39,10 @@ def is_alive(pid):
         return False
 
 
+def is_full(file):
+    return not select.select([], [file], [], 0)[1]
+
+
 class Started(subprocess.Popen):
     """Is ended by what fails in its block, too."""
 
@@ -59,8 +66,9 @@ class HoldfastRun(unittest.TestCase):
         os.chmod(self.agent.name, 0o755)
 
     def start(self, *words, **options):
-        return Started([RUN, "--rendezvous", str(self.rendezvous), *words], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.directory, **options)
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return Started([RUN, "--rendezvous", str(self.rendezvous), *words], stdin=subprocess.DEVNULL, text=True,
+                       cwd=self.directory, **options)
 
     def run_it(self, *words, **options):
         with self.start(*words, **options) as process:
@@ -70,6 +78,21 @@ class HoldfastRun(unittest.TestCase):
 
     def hosts(self, *hosts):
         return ["--hosts", ",".join(hosts), "--agent", self.agent.name]
+
+    def channel(self, kind="pipe"):
+        """For output: an end to read, and the one to write, which shows whether there is room."""
+        make = {"pipe": os.pipe, "socket": lambda: [s.detach() for s in socket.socketpair()], "terminal": os.openpty}
+        ends = [open(fd, mode, buffering=0) for fd, mode in zip(make[kind](), ("rb", "wb"))]
+        for end in ends:
+            self.addCleanup(end.close)
+        return ends
+
+    def gate(self):
+        """What shell scripts wait at with `read x <gate`, and what opens it."""
+        os.mkfifo(self.directory / "gate")
+        gate = os.open(self.directory / "gate", os.O_RDWR)
+        self.addCleanup(os.close, gate)
+        return lambda: os.write(gate, b"\n")
 
     def wait_for(self, condition, what):
         until = time.monotonic() + LIMIT_S
@@ -115,15 +138,13 @@ class HoldfastRun(unittest.TestCase):
         self.assertEqual((done.returncode, done.out), (128 + 9, "[2] fine\n"))
 
     def test_of_ranks_that_end_by_themselves_at_once_the_worst_code_counts(self):
-        go = self.directory / "go"
-        os.mkfifo(go)
-        gate = os.open(go, os.O_RDWR)
-        self.addCleanup(os.close, gate)
-        script = f'echo $$; read x < {shlex.quote(str(go))}; exit $((3 + 4 * HOLDFAST_RANK))'
+        open_gate = self.gate()
+        script = 'echo $$; read x <gate; exit $((3 + 4 * HOLDFAST_RANK))'
         with self.start("-n", "2", "sh", "-c", script) as process:
             pids = self.pids(process, 2)
             process.send_signal(signal.SIGSTOP)
-            os.write(gate, b"\n\n")
+            for _ in pids:
+                open_gate()
             self.wait_for(lambda: not any(map(is_alive, pids)), "the ranks go on")
             process.send_signal(signal.SIGCONT)
             process.communicate(timeout=LIMIT_S)
@@ -264,7 +285,8 @@ class HoldfastRun(unittest.TestCase):
                 self.assertIn(f"[{rank}] " + "".join(w + "|" for w in words[2:]), lines)
 
     def test_an_unreachable_host_is_named(self):
-        done = self.run_it("-n", "2", *self.hosts("a", "unreachable"), "sleep", "1000")
+        # The other rank is asked to end while it still starts, and does not have to be killed after the grace.
+        done = self.run_it("-n", "2", "--grace", "1000", *self.hosts("a", "unreachable"), "sleep", "1000")
         self.assertEqual(done.returncode, 255)
         self.assertIn("rank 1 on unreachable", done.err)
 
@@ -298,6 +320,77 @@ class HoldfastRun(unittest.TestCase):
             process.stdout.readline()
             process.stdout.close()
             self.assertEqual(process.wait(LIMIT_S), 128 + signal.SIGPIPE)
+
+    def test_output_that_nobody_reads_holds_up_neither_signals_nor_the_timeout(self):
+        for kind, options, code in (("pipe", ["--timeout", "1"], 124), ("pipe", [], 128 + signal.SIGTERM),
+                                    ("socket", [], 128 + signal.SIGTERM), ("terminal", [], 128 + signal.SIGTERM)):
+            reader, writer = self.channel(kind)
+            with self.subTest(kind=kind, options=options), \
+                 self.start("-n", "2", "--grace", "0.5", *options, "yes", stdout=writer) as process:
+                self.wait_for(lambda: is_full(writer), "somebody reads")
+                if not options:
+                    process.terminate()
+                said = process.communicate(timeout=LIMIT_S)[1]
+                self.assertEqual(process.returncode, code, said)
+                lost = re.search(r"(\d+) bytes of output were not read in time and are lost", said)
+                self.assertTrue(lost, said)
+                self.assertLess(int(lost[1]), 1 << 20, "too much of what nobody reads is kept")
+
+    def test_a_failed_rank_ends_the_others_while_nobody_reads_and_nothing_is_lost(self):
+        reader, writer = self.channel()
+        open_gate = self.gate()
+        script = "[ $HOLDFAST_RANK = 1 ] && { read x <gate; exit 3; }; echo $$ >pid; exec seq 1000000000"
+        with self.start("-n", "2", "--grace", "0", "sh", "-c", script, stdout=writer) as process:
+            self.wait_for(lambda: is_full(writer), "somebody reads")
+            pid = int((self.directory / "pid").read_text())
+            open_gate()
+            self.wait_for(lambda: not is_alive(pid), "a rank goes on")
+            self.assertIsNone(process.poll(), "it does not wait for whoever reads")
+            writer.close()
+            lines = reader.read().decode().splitlines()
+            said = process.communicate(timeout=LIMIT_S)[1]
+            self.assertEqual(process.returncode, 3)
+            self.assertEqual(said, "holdfast-run: rank 1 returned 3\n")
+            self.assertGreater(len(lines), 10000)
+            self.assertEqual(lines[:-1], [f"[0] {i}" for i in range(1, len(lines))])  # the last was cut by a signal
+
+    def test_what_a_job_wrote_waits_for_a_late_reader(self):
+        reader, writer = self.channel()
+        with self.start("-n", "1", "--grace", "0", "sh", "-c", "echo $$ >pid; exec seq 30000", stdout=writer) as process:
+            self.wait_for(lambda: is_full(writer), "somebody reads")
+            pid = int((self.directory / "pid").read_text())
+            self.wait_for(lambda: not is_alive(pid), "the rank waits for a reader, though there is room for its output")
+            self.assertIsNone(process.poll(), "it does not wait for whoever reads")
+            writer.close()
+            self.assertEqual(reader.read().decode().splitlines(), [f"[0] {i}" for i in range(1, 30001)])
+            self.assertEqual(process.wait(LIMIT_S), 0)
+            self.assertEqual(process.communicate()[1], "")
+
+    def test_an_output_that_nobody_reads_does_not_hold_up_the_other(self):
+        reader, writer = self.channel()
+        open_gate = self.gate()
+        with self.start("-n", "1", "--grace", "0", "sh", "-c", "yes >&2 & read x <gate; seq 100; wait",
+                        stderr=writer) as process:
+            self.wait_for(lambda: is_full(writer), "somebody reads")
+            open_gate()
+            self.wait_for(lambda: select.select([process.stdout], [], [], 0)[0], "nothing comes of standard output")
+            self.assertEqual([process.stdout.readline() for _ in range(100)], [f"[0] {i}\n" for i in range(1, 101)])
+            process.terminate()
+            self.assertEqual(process.wait(LIMIT_S), 128 + signal.SIGTERM)
+
+    def test_lines_are_whole_where_both_outputs_go_to_one_pipe(self):
+        reader, writer = self.channel()
+        open_gate = self.gate()
+        size = 100000  # more than the pipe takes at once
+        script = f'echo $$ >pid; {{ head -c {size} /dev/zero | tr "\\0" b; echo; }} >&2; read x <gate; echo a'
+        with self.start("-n", "1", "sh", "-c", script, stdout=writer, stderr=writer) as process:
+            self.wait_for(lambda: is_full(writer), "somebody reads")
+            open_gate()
+            pid = int((self.directory / "pid").read_text())
+            self.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the rank's output is not taken")
+            writer.close()
+            self.assertEqual(reader.read().decode().splitlines(), ["[0] " + size * "b", "[0] a"])
+            self.assertEqual(process.wait(LIMIT_S), 0)
 
 
 if __name__ == "__main__":

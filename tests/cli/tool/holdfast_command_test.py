@@ -129,6 +129,12 @@ class Doctor(unittest.TestCase):
                 self.assertRegex(found["launcher"], "^not asked: ")
                 self.assertEqual(found["store"], "opens")
 
+    def test_asks_a_launcher_that_is_not_the_one_of_the_job(self):
+        done = holdfast("doctor", "--json", HOLDFAST_ARENA="64MiB", HOLDFAST_LAUNCHER="pmix", PMI_FD="77")
+        launcher = {check["check"]: check for check in json.loads(done.stdout)["checks"]}["launcher"]
+        self.assertEqual(launcher["health"], "problem", "a store would not open with this")
+        self.assertIn("PMIx_Init", launcher["found"])
+
 
 class Simulate(unittest.TestCase):
     SMALL = ("simulate", "--workload", "shuffle", "--topology", "hosts=4,per-host=2,racks=2", "--objects", "3",

@@ -89,6 +89,47 @@ TEST(Find, AClosedPmiLineIsTold) {
   EXPECT_NE(found.error().detail.find("PMI_FD=987 is not open"), std::string::npos) << found.error().detail;
 }
 
+TEST(Find, TheChoiceFollowsTheEnvironmentAndAsksNobody) {
+  struct Case {
+    std::vector<std::string_view> assignments;
+    bool pmix, pmi1;  // whether the process manager's variables are there; nobody listens
+    Launcher launcher;
+    bool answers_once;
+  };
+  const Case cases[] = {
+      {{}, false, false, Launcher::alone, false},
+      {{}, false, true, Launcher::pmi1, true},
+      {{}, true, false, Launcher::pmix, true},
+      {{}, true, true, Launcher::pmix, true},
+      {{"HOLDFAST_RANK=0"}, true, true, Launcher::rendezvous, false},
+      {{"HOLDFAST_LAUNCHER=alone", "HOLDFAST_RANK=0"}, true, true, Launcher::alone, false},
+      {{"HOLDFAST_LAUNCHER=rendezvous"}, true, true, Launcher::rendezvous, false},
+      {{"HOLDFAST_LAUNCHER=pmix", "HOLDFAST_RANK=0"}, true, false, Launcher::pmix, true},
+      {{"HOLDFAST_LAUNCHER=pmix"}, false, true, Launcher::pmix, false},  // a job, but of another manager
+      {{"HOLDFAST_LAUNCHER=pmi1", "HOLDFAST_RANK=0"}, false, true, Launcher::pmi1, true},
+      {{"HOLDFAST_LAUNCHER=pmi1"}, true, false, Launcher::pmi1, false},
+  };
+  const auto set_if = [](bool there, const char* name, const char* value) {
+    if (there)
+      ::setenv(name, value, 1);
+    else
+      ::unsetenv(name);
+  };
+  for (const Case& expected : cases) {
+    set_if(expected.pmix, "PMIX_NAMESPACE", "nobody");
+    set_if(expected.pmix, "PMIX_RANK", "0");
+    set_if(expected.pmi1, "PMI_FD", "987");
+    const auto environment = Environment::parse(expected.assignments);
+    ASSERT_TRUE(environment);
+    const auto choice = Launch::choose(*environment);
+    const auto number = &expected - cases;
+    ASSERT_TRUE(choice) << number << ": " << choice.error().message();
+    EXPECT_EQ(choice->launcher, expected.launcher) << number;
+    EXPECT_EQ(choice->answers_once, expected.answers_once) << number;
+  }
+  for (const char* name : {"PMIX_NAMESPACE", "PMIX_RANK", "PMI_FD"}) ::unsetenv(name);
+}
+
 TEST(ListRanks, NamesThemAsOneWouldSay) {
   using launch::list_ranks;
   EXPECT_EQ(list_ranks(std::array<std::uint32_t, 1>{3}), "rank 3");

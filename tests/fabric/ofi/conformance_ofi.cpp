@@ -1,4 +1,6 @@
 // The conformance suite on every provider of this machine.
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
 #include "holdfast/fabric/ofi.h"
@@ -41,10 +43,62 @@ WorldMaker ofi(std::string name, OfiOptions options) {
           }};
 }
 
+struct Choice {
+  std::string name;
+  OfiOptions options;
+};
+
+/// Run on every machine, or skipped with the reason.
+std::vector<Choice> always() {
+  return {{"chosen", {}},
+          {"net", {.provider = "net"}},
+          {"net_loopback", {.provider = "net", .interface = "lo"}},
+          {"tcp_rxm", {.provider = "tcp;ofi_rxm"}},
+          {"verbs", {.provider = "verbs;ofi_rxm"}}};
+}
+
+/// Those, and once each further provider among `candidates` that can be used.
+std::vector<Choice> choices_for(const std::vector<OfiCandidate>& candidates) {
+  std::vector<Choice> choices = always();
+  for (const OfiCandidate& candidate : candidates) {
+    const std::string& provider = candidate.info.provider;
+    const auto is_there = [&](const Choice& choice) { return choice.options.provider == provider; };
+    if (!candidate.usable || std::ranges::any_of(choices, is_there)) continue;
+    std::string name = "found_" + provider;
+    std::ranges::replace_if(
+        name, [](unsigned char letter) { return std::isalnum(letter) == 0; }, '_');
+    choices.push_back({std::move(name), {.provider = provider}});
+  }
+  return choices;
+}
+
+std::vector<WorldMaker> makers_for_this_machine() {
+  static const Result<std::vector<OfiCandidate>> candidates = probe_ofi({});
+  std::vector<WorldMaker> makers;
+  for (Choice& choice : choices_for(candidates.value_or(std::vector<OfiCandidate>())))
+    makers.push_back(ofi(std::move(choice.name), std::move(choice.options)));
+  return makers;
+}
+
+OfiCandidate candidate(std::string provider, std::string domain, bool usable = true) {
+  OfiCandidate made;
+  made.info.provider = std::move(provider);
+  made.info.domain = std::move(domain);
+  made.usable = usable;
+  return made;
+}
+
+TEST(OfiConformance, RunsOnceOnEachProviderThatCanBeUsed) {
+  const auto choices =
+      choices_for({candidate("a;b", "one"), candidate("a;b", "other"), candidate("net", "eth0"),
+                   candidate("tcp", "eth0"), candidate("cxi", "", false)});
+  std::vector<std::string> added;
+  for (std::size_t i = always().size(); i < choices.size(); ++i)
+    added.push_back(choices[i].name + ": " + choices[i].options.provider);
+  EXPECT_EQ(added, (std::vector<std::string>{"found_a_b: a;b", "found_tcp: tcp"}));
+}
+
 }  // namespace
 }  // namespace holdfast::fabric::test
 
-HOLDFAST_FABRIC_CONFORMANCE(Ofi, testing::Values(ofi("chosen", {}), ofi("net", {.provider = "net"}),
-                                                 ofi("net_loopback", {.provider = "net", .interface = "lo"}),
-                                                 ofi("tcp_rxm", {.provider = "tcp;ofi_rxm"}),
-                                                 ofi("verbs", {.provider = "verbs;ofi_rxm"})))
+HOLDFAST_FABRIC_CONFORMANCE(Ofi, testing::ValuesIn(makers_for_this_machine()))

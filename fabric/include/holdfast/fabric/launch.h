@@ -20,12 +20,25 @@ struct Identity {
   std::string launcher;  ///< "pmix", "pmi1", "rendezvous" or "alone"
 };
 
+enum class Launcher : std::uint8_t { alone, rendezvous, pmix, pmi1 };
+
+/// What the environment says of this process's launcher.
+struct LauncherChoice {
+  Launcher launcher = Launcher::alone;
+  /// It is the process manager (PMIx, PMI-1) of a job that this process is a rank of, and answers each rank
+  /// once.
+  bool answers_once = false;
+};
+
 /// A rank's way to its launcher. Single-threaded.
 class Launch {
  public:
-  /// Finds the launcher: HOLDFAST_LAUNCHER if set; else holdfast-run's or the user's rendezvous directory
+  /// Whom find() asks: HOLDFAST_LAUNCHER if set; else holdfast-run's or the user's rendezvous directory
   /// (HOLDFAST_RENDEZVOUS, HOLDFAST_RANK, HOLDFAST_SIZE, HOLDFAST_JOB), PMIx (PMIX_NAMESPACE and PMIX_RANK),
-  /// PMI-1 (PMI_FD, PMI_RANK, PMI_SIZE), else alone.
+  /// PMI-1 (PMI_FD, PMI_RANK, PMI_SIZE), else alone. Asks nobody itself.
+  /// Errors: invalid (HOLDFAST_LAUNCHER names none).
+  static Result<LauncherChoice> choose(const Environment& environment);
+  /// The launcher that choose() names.
   /// Errors: invalid (variables that contradict each other), system (the launcher does not answer).
   static Result<std::unique_ptr<Launch>> find(const Environment& environment);
   virtual ~Launch() = default;
