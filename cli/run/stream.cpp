@@ -10,7 +10,7 @@
 namespace holdfast::run {
 namespace {
 /// What is read of one stream before the others have their turn.
-constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
 }  // namespace
 
 void Stream::read() {

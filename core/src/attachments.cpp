@@ -9,10 +9,10 @@ namespace holdfast {
 namespace {
 
 /// What came of an attempt, for all who ask from now on. By whatever thread tells.
-Status take_in(Job& job, MemberId member, Result<std::unique_ptr<View>> attached) {
+Status take_in(Job& job, Neighbours& neighbours, MemberId member, Result<std::unique_ptr<View>> attached) {
   if (attached) {
     View* const fresh = attached->get();
-    if (job.memory->add_view(std::move(*attached)) == fresh) job.neighbours->watch(fresh);
+    if (job.memory->add_view(std::move(*attached)) == fresh) neighbours.watch(fresh);
     return {};
   }
   if (attached.error().code == Code::owner_lost) return job.owner_lost(member, "Store::get");
@@ -34,15 +34,16 @@ std::shared_ptr<Attachments::Attempt> Attachments::join(Job& job, MemberId membe
     if (present) return present;
     attempt = present = std::make_shared<Attempt>();
   }
-  job.neighbours->attach(member, job.peers->card(member),
-                         [this, &job, member, attempt](Result<std::unique_ptr<View>> view) {
-                           ended(job, member, *attempt, std::move(view));
-                         });
+  // Its thread may tell when the job has begun to let go of it.
+  Neighbours& neighbours = *job.neighbours;
+  neighbours.attach(member, job.peers->card(member),
+                    [this, &job, &neighbours, member, attempt](Result<std::unique_ptr<View>> view) {
+                      ended(*attempt, member, take_in(job, neighbours, member, std::move(view)));
+                    });
   return attempt;
 }
 
-void Attachments::ended(Job& job, MemberId member, Attempt& attempt, Result<std::unique_ptr<View>> view) {
-  Status outcome = take_in(job, member, std::move(view));
+void Attachments::ended(Attempt& attempt, MemberId member, Status outcome) {
   const std::lock_guard lock(mutex_);
   attempt.outcome = std::move(outcome);
   under_way_.erase(member);

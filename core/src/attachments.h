@@ -29,7 +29,7 @@ class Attachments {
     std::optional<Status> outcome;
   };
   std::shared_ptr<Attempt> join(Job& job, MemberId member);
-  void ended(Job& job, MemberId member, Attempt& attempt, Result<std::unique_ptr<View>> view);
+  void ended(Attempt& attempt, MemberId member, Status outcome);
 
   std::mutex mutex_;  ///< of the attempts, too
   std::map<MemberId, std::shared_ptr<Attempt>> under_way_;

@@ -18,7 +18,7 @@ inline constexpr std::string_view kOperation = "Launch::find";
 inline constexpr std::string_view kExchange = "Launch::exchange";
 
 /// Largest card that exchange() takes (launch.h promises it).
-inline constexpr std::size_t kMaxCardBytes = 64 * 1024;
+inline constexpr std::size_t kMaxCardBytes = std::size_t{64} * 1024;
 
 /// Longest name of a job.
 inline constexpr std::size_t kMaxJobBytes = 4096;
