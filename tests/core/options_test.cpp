@@ -54,6 +54,7 @@ TEST(OptionsTest, TheDefaultsOfTheManualAreThoseOfTheProgram) {
   EXPECT_EQ(options->lifetime.collect, expected.lifetime.collect);
   EXPECT_EQ(options->lifetime.eviction, expected.lifetime.eviction);
   EXPECT_EQ(options->lifetime.token_lifetime, expected.lifetime.token_lifetime);
+  EXPECT_EQ(options->lifetime.member_timeout, expected.lifetime.member_timeout);
   EXPECT_EQ(options->lifetime.spill.above_percent, expected.lifetime.spill.above_percent);
 }
 
