@@ -31,7 +31,8 @@ std::vector<std::string> rank_environment(const Options& options, const Job& job
 /// program to a node (may be missing, or be of another machine), and its index on this host; the rest: the
 /// program. Descriptor 3 is the agent's input. The program gets a session, and so a process group, of its
 /// own; a job of a shell without job control leads no group, so setsid does not fork and $! is the group.
-/// There is none until setsid has begun: a signal that comes before waits for it.
+/// There is none until setsid has begun: a signal that comes before waits for it. What is left behind is gone
+/// when it was not seen three times: one that forks, or runs another program, may be missed by one look.
 constexpr std::string_view kKeeper = R"sh(cd "$1" || exit 126
 j=$2 r=$3 d=$4 x=$5 i=$6
 shift 6
@@ -47,11 +48,12 @@ exec 3<&-
 wait "$p"
 c=$?
 { kill -s KILL -- "-$p"; kill -s TERM "$w"; wait "$w"; } 2>/dev/null
-n=0
-while [ "$((n += 1))" -le 100 ]; do
+n=0 e=0
+while [ "$((n += 1))" -le 100 ] && [ "$e" -lt 3 ]; do
   s=$(grep -lszxF "HOLDFAST_JOB=$j" /proc/[0-9]*/environ)
   [ -n "$s" ] && s=$(grep -lszxF "HOLDFAST_RANK=$r" $s)
-  [ -n "$s" ] || break
+  [ -n "$s" ] || { e=$((e + 1)); continue; }
+  e=0
   for f in $s; do f=${f#/proc/}; kill -s KILL "${f%/environ}"; done
 done 2>/dev/null
 exit "$c")sh";
