@@ -11,10 +11,6 @@ namespace {
 // As Admission: how often the first in line looks for itself.
 constexpr Duration kLookInterval = std::chrono::milliseconds(2);
 
-BlockLayout layout_of(std::uint64_t size) {
-  return {size, BlockLayout::make_flags(true, static_cast<std::uint32_t>(kCacheLine))};
-}
-
 }  // namespace
 
 /// As Holdings::allocate_in_line with Admission, which block the thread that waits.
@@ -40,7 +36,8 @@ Task<Result<Block>> Application::allocate_in_line(std::uint64_t bytes, std::uint
 
 Task<Result<std::unique_ptr<DraftState>>> Application::draft(std::uint64_t size, std::vector<Handle> parts,
                                                              Duration timeout) {
-  const BlockLayout layout = layout_of(size);
+  const BlockLayout layout{size, BlockLayout::make_flags(checksum_ == PutOptions::Checksum::on,
+                                                         static_cast<std::uint32_t>(kCacheLine))};
   HOLDFAST_CO_TRY(const Block block,
                   co_await allocate_in_line(layout.block_bytes(), layout.alignment(), timeout));
   auto made = std::make_unique<DraftState>(std::weak_ptr<Member>(), job_.memory, job_.holdings->new_id(),

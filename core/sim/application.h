@@ -36,7 +36,8 @@ struct PassedToken {
 class Application {
  public:
   /// `channel` is for this alone. All outlive it, and it outlives what it has started.
-  Application(Job& job, Agent& agent, Channel& channel) : job_(job), agent_(agent), channel_(channel) {}
+  Application(Job& job, Agent& agent, Channel& channel, PutOptions::Checksum checksum)
+      : job_(job), agent_(agent), channel_(channel), checksum_(checksum) {}
 
   /// Waits for room, in line.
   Task<Result<std::unique_ptr<DraftState>>> draft(std::uint64_t size, std::vector<Handle> parts,
@@ -78,6 +79,7 @@ class Application {
   Job& job_;
   Agent& agent_;
   Channel& channel_;
+  PutOptions::Checksum checksum_;
   std::deque<std::uint64_t> line_;  ///< puts that wait for room, in order
   std::uint64_t next_in_line_ = 0;
 };

@@ -19,6 +19,8 @@ Life::Life(const Place& place, const LifeOptions& options)
   job_.options.catalogue_entries = options.catalogue_entries;
   job_.options.pins = options.pins;
   job_.options.same_host = options.same_host;
+  job_.options.verify = options.verify;
+  checksum_ = options.checksum;
   job_.options.lifetime = options.lifetime;
   spill_options_ = options.spill;
   auto& directories = job_.options.lifetime.spill.directories;
@@ -66,7 +68,7 @@ Status Life::join(std::shared_ptr<const std::vector<Card>> cards) {
                                    card_.keys);
   HOLDFAST_TRY(auto endpoint, place_.network.fabric(place_.process).open({}));
   channel_ = std::make_unique<Channel>(std::move(endpoint), job_.clock, sender);
-  application_ = std::make_unique<Application>(job_, *agent_, *channel_);
+  application_ = std::make_unique<Application>(job_, *agent_, *channel_, checksum_);
   place_.network.set_on_ready(agent_->channel().endpoint(), [this] { run_agent(); });
   place_.network.set_on_ready(channel_->endpoint(), [this] { run_application(); });
   if (!place_.disks.empty())

@@ -22,6 +22,8 @@ struct LifeOptions {
   std::uint64_t catalogue_entries = 256;
   std::uint32_t pins = 256;  ///< that it may hold at once
   SameHost same_host = SameHost::fabric;
+  Verify verify = Verify::always;
+  PutOptions::Checksum checksum = PutOptions::Checksum::on;  ///< of what it puts
   LifetimeOptions lifetime;  ///< its directories to spill to are the disks of the place, if there are any
   SpillOptions spill{256 * 1024, 64 * 1024, 256 * 1024};  ///< small, as the arena is
 };
@@ -96,6 +98,7 @@ class Life {
   Place place_;
   Incarnations incarnations_;
   Job job_;
+  PutOptions::Checksum checksum_;
   SpillOptions spill_options_;
   Block catalogue_;
   Card card_;

@@ -111,7 +111,7 @@ void Agent::refuse(const MessageHeader& message, const Error& error) {
 }
 
 void Agent::handle(const MessageHeader& message) {
-  served_.fetch_add(1, std::memory_order_relaxed);
+  if (message.type != MessageType::ping) served_.fetch_add(1, std::memory_order_relaxed);
   // What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
   if (message.from >= job_.peers->size() ||
       (message.from_incarnation != job_.peers->card({message.from}).incarnation &&

@@ -4,6 +4,7 @@
 #include "src/batch.h"
 #include "src/block.h"
 #include "src/get_remote.h"
+#include "src/mutation.h"
 #include "src/piece_reader.h"
 #include "src/pin_factory.h"
 #include "src/protocols.h"
@@ -202,7 +203,7 @@ Task<void> confirm(Batch& batch, const Runs& runs, fabric::PeerId peer) {
       if (batch.results[i] && !(batch.want.check_read() && batch.entries[i].layout.checksummed()))
         unchecked.push_back({i, &run});
     }
-  if (unchecked.empty()) co_return;
+  if (unchecked.empty() || HOLDFAST_MUTATION(skip_generation_check)) co_return;
   constexpr std::uint64_t kMostHead =
       align_up(kBlockHeaderBytes + (kMostRun >> 16) * sizeof(std::uint64_t), kCacheLine);
   auto block = co_await landing_block(batch.job, batch.channel, PieceReader::kMostDepth * kMostHead,

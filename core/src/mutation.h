@@ -22,6 +22,7 @@ enum class Mutation : std::uint8_t {
   accept_another_incarnation,  ///< messages to and from other lives are handled
   keep_name_after_erase,       ///< erasing an object leaves its name
   forget_waiter,               ///< who waits is not told
+  skip_generation_check,       ///< an unverified read does not ask whether the block is the same at its end
   no_second_look,              ///< the payload of a torn read is taken as it is
   no_hold_before_redeem,       ///< redeem does not ask the owner
   ignore_deadline,             ///< a call without an answer waits for ever

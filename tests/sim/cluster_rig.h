@@ -56,11 +56,12 @@ class ClusterRig {
     return std::move(**value);
   }
 
-  /// A name whose home is `home`.
-  Key name_at(std::uint32_t home) {
-    for (std::uint32_t n = 0;; ++n)
-      if (const Key key = key_of(name("name", n)).value(); job(0).peers->home_of(key) == MemberId{home})
-        return key;
+  /// A name whose home is `home`: the first such, or another.
+  Key name_at(std::uint32_t home, std::uint32_t which = 0) {
+    for (std::uint32_t n = 0;; ++n) {
+      const Key key = key_of(name("name", n)).value();
+      if (job(0).peers->home_of(key) == MemberId{home} && which-- == 0) return key;
+    }
   }
 
  private:

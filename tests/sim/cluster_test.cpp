@@ -1,12 +1,10 @@
 // Simulated members do what real ones do, one call at a time.
 #include "sim/cluster.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstring>
 
-#include "src/peers.h"
+#include "tests/sim/cluster_rig.h"
 
 namespace holdfast::sim {
 namespace {
@@ -34,36 +32,20 @@ class ClusterTest : public ::testing::TestWithParam<SameHost> {
     options.life.lifetime.token_lifetime = 1s;
     options.life.lifetime.member_timeout = 2s;
     options.network.detection_time = 100ms;
-    auto started = Cluster::start(1, options);
-    ASSERT_TRUE(started.has_value()) << started.error().message();
-    cluster_ = std::move(*started);
+    rig_.emplace(options);
+    cluster_ = &rig_->cluster();
   }
-  Application& app(std::uint32_t rank) { return cluster_->life({rank})->application(); }
-
-  /// Runs virtual time until the task has ended.
+  Application& app(std::uint32_t rank) { return rig_->app(rank); }
   template <class T>
   T finish(std::uint32_t rank, Task<T> task) {
-    std::optional<T> value;
-    spawn(std::move(task), [&value](T ended) { value.emplace(std::move(ended)); });
-    cluster_->life({rank})->nudge();
-    for (int steps = 0; !value; ++steps) {
-      EXPECT_TRUE(cluster_->timeline().step() && steps < 1'000'000) << "the operation never ends";
-      if (::testing::Test::HasFailure()) std::abort();
-    }
-    return std::move(*value);
+    return rig_->finish(rank, std::move(task));
   }
-  Holdings::Counts counts(std::uint32_t rank) { return cluster_->life({rank})->job().holdings->counts(); }
+  Holdings::Counts counts(std::uint32_t rank) { return rig_->job(rank).holdings->counts(); }
   std::uint64_t objects(std::uint32_t rank) { return counts(rank).objects; }
+  Key name_at(std::uint32_t home, std::uint32_t which = 0) { return rig_->name_at(home, which); }
 
-  /// A name that is kept by `home`.
-  Key name_at(std::uint32_t home, std::uint32_t which = 0) {
-    for (std::uint32_t number = 0;; ++number) {
-      const Key key = key_of(name("name", number)).value();
-      if (cluster_->life({0})->job().peers->home_of(key) == MemberId{home} && which-- == 0) return key;
-    }
-  }
-
-  std::unique_ptr<Cluster> cluster_;
+  std::optional<ClusterRig> rig_;
+  Cluster* cluster_ = nullptr;  ///< of the rig
 };
 
 TEST_P(ClusterTest, GetsWhatOthersHavePut) {

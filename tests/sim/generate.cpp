@@ -85,6 +85,8 @@ class Generator {
     out_.token_ms = pick<std::uint32_t>({20, 300, 2000});
     out_.arena_kib = pick<std::uint32_t>({192, 256, 512});
     if (disks_.one_in(2)) disks();
+    out_.verify_all = !rare_.one_in(4);
+    out_.checksums = !rare_.one_in(8);
     out_.member_timeout_ms = pick_rare<std::uint32_t>({0, 0, 2'000, 10'000});
     if (!rare_.one_in(4)) return;
     out_.straggler_one_in = pick_rare<std::uint32_t>({10, 200});

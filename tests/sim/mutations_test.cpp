@@ -33,6 +33,7 @@ constexpr Mistake kMistakes[] = {
     MISTAKE(accept_another_incarnation),
     MISTAKE(keep_name_after_erase),
     MISTAKE(forget_waiter),
+    MISTAKE(skip_generation_check),
     MISTAKE(no_second_look),
     MISTAKE(no_hold_before_redeem),
     MISTAKE(ignore_deadline),

@@ -137,8 +137,7 @@ bool Oracle::was_hurried(const Operation& operation) const {
 
 /// Until so late that the news could not come in time.
 bool Oracle::was_pending(const Operation& operation, const Object& object) const {
-  return operation.shares_deadline || object.state == State::drafting ||
-         object.decided_from + longest_trip() > operation.deadline.time();
+  return object.state == State::drafting || object.decided_from + longest_trip() > operation.deadline.time();
 }
 
 bool Oracle::may_be_gone(const Object& object, MemberId holder) const {
@@ -405,12 +404,28 @@ void Oracle::redeemed(const Operation& operation, const Token& token, const Resu
   judge(operation, it, error);
 }
 
-void Oracle::erased(const Operation& operation, const Status& status) {
+void Oracle::judge_erase(const Operation& operation, bool concerned, const Status& status) {
   if (status || status.error().code == Code::not_found) return;
   const Code code = status.error().code;
   const bool typed =
       code == Code::timed_out || code == Code::owner_lost || code == Code::denied || code == Code::full;
-  if (!typed || (troubled_.empty() && !was_hurried(operation))) complain(operation, status.error());
+  if (!typed || (!concerned && !was_hurried(operation))) complain(operation, status.error());
+}
+
+void Oracle::erased(const Operation& operation, std::uint32_t object, const Status& status) {
+  const bool home_troubled = std::ranges::any_of(names_, [&](const auto& named) {
+    return is_troubled(home_of(named.first)) &&
+           std::ranges::any_of(named.second,
+                               [object](const Naming& naming) { return naming.object == object; });
+  });
+  judge_erase(operation,
+              is_troubled(operation.member) || is_troubled(objects_.at(object).owner) || home_troubled,
+              status);
+}
+
+void Oracle::erased_name(const Operation& operation, std::uint32_t name, const Status& status) {
+  --names_being_erased_[name];
+  judge_erase(operation, named_troubled(operation, name), status);
 }
 
 }  // namespace holdfast::sim::test

@@ -44,7 +44,6 @@ class Oracle {
     std::uint32_t life = 0;
     TimePoint start;
     Deadline deadline = Deadline::never();
-    bool shares_deadline = false;  ///< with others, one after the other: those before may use it up
   };
   struct Token {
     std::uint32_t object = 0;
@@ -62,8 +61,6 @@ class Oracle {
   Naming& naming(std::uint32_t name, std::uint32_t object);
   void erasing(std::uint32_t object) { objects_.at(object).erase_tried = true; }
   void erasing_name(std::uint32_t name);
-  void erased_name(std::uint32_t name) { --names_being_erased_[name]; }
-
   /// `act` was done to the member's disks.
   void disk_trouble(MemberId member, Act act);
   void trouble(MemberId member) {
@@ -110,7 +107,8 @@ class Oracle {
   void sealed(const Operation& operation, std::uint32_t object, std::uint32_t name,
               const Result<Handle>& handle);
   void redeemed(const Operation& operation, const Token& token, const Result<Handle>& handle);
-  void erased(const Operation& operation, const Status& status);
+  void erased(const Operation& operation, std::uint32_t object, const Status& status);
+  void erased_name(const Operation& operation, std::uint32_t name, const Status& status);
 
   /// An object that `holder`, who lives, has a handle of, is there.
   void check_kept(MemberId holder, std::uint32_t object);
@@ -156,7 +154,7 @@ class Oracle {
   bool named_troubled(const Operation& operation, std::uint32_t name) const;
   void judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error);
   MemberId home_of(std::uint32_t name) const;
-  bool kept_by_lost_name(MemberId owner) const;
+  void judge_erase(const Operation& operation, bool concerned, const Status& status);
   void check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
                    const std::optional<ByteRange>& range);
 

@@ -18,19 +18,6 @@ void Oracle::check_kept(MemberId holder, std::uint32_t object) {
   for (const std::uint32_t part : it.parts) check_kept(it.owner, part);
 }
 
-/// A name is erased alone where its object's owner seems to be dead and is not: nobody can take it away from
-/// the object any more. Known, and not mended yet.
-bool Oracle::kept_by_lost_name(MemberId owner) const {
-  const bool was_silent = std::ranges::any_of(
-      silences_, [owner](const Silence& silence) { return silence.one == owner || silence.other == owner; });
-  return was_silent && std::ranges::any_of(names_, [&](const auto& named) {
-           return std::ranges::any_of(named.second, [&](const Naming& each) {
-             const Object& object = objects_.at(each.object);
-             return object.owner == owner && object.erase_tried;
-           });
-         });
-}
-
 /// Its restores and writes have ended, nothing of a dead object is on its disks, and it sleeps.
 void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& counts) {
   Life* const life = cluster_.life(member);
@@ -69,7 +56,6 @@ void Oracle::check_empty(MemberId member) {
     if (count != 0) complain(fmt::format("rank {} is left with {} {}", member.value, count, what));
   };
   check(life->quarantined(), "buffers in quarantine");
-  if (kept_by_lost_name(member)) return;
   // Everything unreferenced can be freed: there is room for one object of all the arena.
   const std::uint64_t catalogue = life->card().catalogue.bytes();
   if (const Status all = evict_all(member); !all)

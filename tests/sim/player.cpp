@@ -12,6 +12,8 @@ ClusterOptions options_of(const Scenario& scenario) {
   options.members_per_host = scenario.members_per_host;
   options.life.arena_bytes = std::uint64_t{scenario.arena_kib} * 1024;
   options.life.same_host = scenario.share_memory ? SameHost::memory : SameHost::fabric;
+  options.life.verify = scenario.verify_all ? Verify::always : Verify::never;
+  options.life.checksum = scenario.checksums ? PutOptions::Checksum::on : PutOptions::Checksum::off;
   options.life.lifetime.collect = scenario.eager ? Collect::eager : Collect::lazy;
   options.life.lifetime.eviction = scenario.s3_fifo ? Eviction::s3_fifo : Eviction::lru;
   options.life.lifetime.token_lifetime = std::chrono::milliseconds(scenario.token_ms);
@@ -200,7 +202,9 @@ void Player::act_by_handle(const Step& step) {
     case Act::erase:
       oracle_.erasing(object);
       return run(step.act, operation, app(member).erase(entry, time),
-                 [this](const Operation& ended, const Status& status) { oracle_.erased(ended, status); });
+                 [this, object](const Operation& ended, const Status& status) {
+                   oracle_.erased(ended, object, status);
+                 });
     default:
       return;
   }
@@ -217,8 +221,7 @@ void Player::get_many(MemberId member, const Entry& like) {
     handles.push_back(handle);
   }
   const Duration time = timeout();
-  Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
-  operation.shares_deadline = true;
+  const Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
   oracle_.many_begun(member, like.owner);
   const std::uint64_t number = next_operation_++;
   under_way_.emplace(number, operation);
@@ -287,8 +290,7 @@ void Player::act_by_name(const Step& step) {
   oracle_.erasing_name(name);
   run(step.act, operation, app(member).erase(key_of_name(name), time),
       [this, name](const Operation& ended, const Status& status) {
-        oracle_.erased_name(name);
-        oracle_.erased(ended, status);
+        oracle_.erased_name(ended, name, status);
       });
 }
 

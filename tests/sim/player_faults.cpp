@@ -109,7 +109,7 @@ void Player::settle() {
   fault({0, 0, Act::power_back});
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     fault({0, rank, Act::resume});
-    fault({0, rank, Act::slow, 0, 0, 1});
+    cluster_->network().slow(cluster_->process({rank}), 1);
     cluster_->network().limit_queues(cluster_->process({rank}), options_of(scenario_).network.max_waiting);
     disk_fault({0, rank, Act::disk_mend});
   }

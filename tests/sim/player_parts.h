@@ -83,12 +83,8 @@ class Player {
   Operation begin(MemberId member, Act act, std::uint32_t object, std::uint32_t name, Duration timeout) {
     std::string what = fmt::format("{} of object {}", to_string(act), object);
     if (name != 0) what += fmt::format(" under name {}", name);
-    return {std::move(what),
-            member,
-            cluster_->lives(member),
-            timeline().now(),
-            Deadline::after(timeline().clock(), timeout),
-            false};
+    return {std::move(what), member, cluster_->lives(member), timeline().now(),
+            Deadline::after(timeline().clock(), timeout)};
   }
   /// True if it counts: the life that has started it is still there.
   bool end(const Operation& operation, Act act, std::optional<Code> code) {

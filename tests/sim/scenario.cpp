@@ -33,6 +33,8 @@ std::string as_test(const Scenario& s, std::string_view name) {
                                      {"eager", s.eager},
                                      {"s3_fifo", s.s3_fifo}})
     if (value) fmt::format_to(out, "  scenario.{} = true;\n", field);
+  if (!s.verify_all) fmt::format_to(out, "  scenario.verify_all = false;\n");
+  if (!s.checksums) fmt::format_to(out, "  scenario.checksums = false;\n");
   fmt::format_to(out,
                  "  scenario.piece_bytes = {};\n  scenario.jitter_us = {};\n  scenario.detection_ms = {};\n",
                  s.piece_bytes, s.jitter_us, s.detection_ms);

@@ -69,6 +69,8 @@ struct Scenario {
   bool share_memory = false;  ///< members of a host map each other's arenas
   bool needs_target = false;  ///< as over TCP
   bool scatter = false;       ///< pieces of reads come in any order
+  bool verify_all = true;     ///< Verify::always, else never
+  bool checksums = true;      ///< of all objects
   bool eager = false;         ///< Collect
   bool s3_fifo = false;       ///< Eviction
   std::uint32_t piece_bytes = 4096;

@@ -57,6 +57,7 @@ class Shrinker {
     };
     attempt([](Scenario& s) { s.jitter_us = 0; });
     attempt([](Scenario& s) { s.straggler_one_in = 0; });
+    attempt([](Scenario& s) { s.verify_all = s.checksums = true; });
     attempt([](Scenario& s) { s.member_timeout_ms = 0; });
     attempt([](Scenario& s) { s.scatter = false; });
     attempt([](Scenario& s) { s.needs_target = false; });

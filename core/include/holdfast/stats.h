@@ -97,7 +97,7 @@ struct Stats {
 
   std::uint64_t messages_sent = 0;  ///< control messages
   std::uint64_t messages_received = 0;
-  std::uint64_t requests_served = 0;  ///< by the agent thread, for other members or this one
+  std::uint64_t requests_served = 0;  ///< by the agent thread, for other members or this one; no probes
   std::uint64_t waiters = 0;          ///< now waiting here for a name or a seal
   std::uint64_t members_lost = 0;     ///< same-host members whose process has ended
 
