@@ -223,6 +223,7 @@ Task<Status> Application::erase(Key name, Duration timeout) {
     gone = job_.holdings->unpublish(name, entry.id);
   else
     gone = co_await unpublish_name(job_, channel_, name, entry.id, deadline);
+  if (gone && erased.error().code == Code::owner_lost) agent_.withdraw(entry.owner, entry.id);
   co_return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
 }
 

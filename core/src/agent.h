@@ -53,7 +53,9 @@ class Agent {
   void drive_lanes();
   /// A name's home did not answer whether it entered it for an object, which is gone: it is told until it has
   /// heard.
-  void withdraw(const Key& name, const ObjectId& id) { withdrawals_.add(name, id); }
+  void withdraw(const Key& name, const ObjectId& id) { withdrawals_.add_name(name, id); }
+  /// An object's name was erased, and its owner could not be reached: it is told to erase the object, too.
+  void withdraw(MemberId owner, const ObjectId& id) { withdrawals_.add_object(owner, id); }
   /// Has erased blocks freed when their pins go.
   void collect_later() { wake(); }
   /// Has step() called soon.

@@ -168,6 +168,7 @@ Status Member::erase(const Key& name, Duration timeout) {
                         : run<Entry>(0, [&](Channel& channel, auto done) {
                             spawn(unpublish_name(job_, channel, name, entry.id, deadline), done);
                           });
+  if (gone && erased.error().code == Code::owner_lost) agent_->withdraw(entry.owner, entry.id);
   return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
 }
 

@@ -1,5 +1,7 @@
-// Names that their homes may have entered for objects that are gone: puts that ended without an answer. The
-// homes are told until they have heard it, so that nobody finds the name and nobody is refused it.
+// What others may still keep although nobody wants it: names that their homes may have entered for objects
+// that are gone, by puts that ended without an answer, and objects whose names were erased while their owners
+// could not be reached. They are told until they have heard it, so that nobody finds such a name or is
+// refused it, and no object stays that nobody can name.
 #pragma once
 
 #include <atomic>
@@ -17,31 +19,35 @@ namespace holdfast {
 
 class Withdrawals {
  public:
-  /// Names that wait for one home; it is dead rather than silent when more come, and they are left.
-  static constexpr std::size_t kMostOfHome = 1U << 16;
+  /// What waits for one member; it is dead rather than silent when more comes, and that is left.
+  static constexpr std::size_t kMostOfMember = 1U << 16;
 
   /// Both outlive it; what it has under way ends with the channel.
   Withdrawals(Job& job, Channel& channel) noexcept : job_(job), channel_(channel) {}
 
   /// A name goes if it stands for `id`. Any thread.
-  void add(const Key& name, const ObjectId& id);
+  void add_name(const Key& name, const ObjectId& id);
+  /// An object goes. Any thread.
+  void add_object(MemberId owner, const ObjectId& id);
 
   /// Starts what was added. By whoever drives the channel, after it was woken.
   void turn();
 
  private:
-  struct Name {
-    Key key;
-    ObjectId id;
+  struct Request {
+    MemberId to;
+    MessageType type;
+    std::vector<std::byte> body;
   };
-  Task<void> tell(MemberId home);
+  void add(Request request);
+  Task<void> tell(MemberId member);
 
   Job& job_;
   Channel& channel_;
   std::atomic<bool> some_{false};  ///< have been added
   std::mutex added_mutex_;
-  std::vector<Name> added_;
-  std::map<MemberId, std::deque<Name>> untold_;  ///< by home; each that is here is being told
+  std::vector<Request> added_;
+  std::map<MemberId, std::deque<Request>> untold_;  ///< each member that is here is being told
 };
 
 }  // namespace holdfast

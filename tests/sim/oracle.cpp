@@ -183,10 +183,14 @@ void Oracle::pinned(MemberId reader, std::uint32_t object, Duration time) {
   }
 }
 
+/// By pins, or by drafts, which may never be sealed.
 bool Oracle::had_memory_pinned(const Operation& operation, MemberId owner) const {
   return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
     const auto until = pinned_until_.find(member.value);
-    return until != pinned_until_.end() && until->second > operation.start;
+    if (until != pinned_until_.end() && until->second > operation.start) return true;
+    return std::ranges::any_of(objects_, [member](const auto& object) {
+      return object.second.owner == member && object.second.state == State::drafting;
+    });
   });
 }
 

@@ -359,5 +359,22 @@ TEST(Regression, ANameWhoseHomeSeemedDeadGoesWithItsObject) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+TEST(Regression, AnObjectGoesWhoseNameWasErasedWhileItsOwnerCouldNotBeReached) {
+  Scenario scenario;
+  scenario.seed = 6015151;
+  scenario.members = 8;
+  scenario.members_per_host = 2;
+  scenario.detection_ms = 20;
+  scenario.token_ms = 300;
+  scenario.arena_kib = 512;
+  scenario.steps = {
+      {543, 1, Act::put, 9, 4, 378},
+      {624, 3, Act::cut, 0, 1, 1},
+      {3003, 2, Act::erase_name, 0, 4, 0},
+      {7871075, 3, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test
