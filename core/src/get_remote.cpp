@@ -34,6 +34,9 @@ struct Cut {
   std::uint64_t payload_bytes = 0;
   std::uint64_t pieces = 0;  ///< of payload
   bool head_joined = false;  ///< the first piece begins with the head
+  /// By checksums. What is not is the object's if its header was the same before the first byte of payload
+  /// was asked for and after the last had come: no order of the bytes of one read is promised.
+  bool checked = true;
 
   std::uint64_t piece_first(std::uint64_t piece) const noexcept { return first_chunk + piece * piece_chunks; }
   std::uint64_t piece_last(std::uint64_t piece) const noexcept {
@@ -41,7 +44,8 @@ struct Cut {
   }
 };
 
-Cut cut_read(const BlockLayout& layout, const ByteRange& range, const fabric::FabricInfo& info) {
+Cut cut_read(const BlockLayout& layout, const ByteRange& range, const Want& want,
+             const fabric::FabricInfo& info) {
   Cut cut;
   cut.chunk = layout.chunk_bytes();
   cut.first_chunk = range.offset / cut.chunk;
@@ -57,7 +61,8 @@ Cut cut_read(const BlockLayout& layout, const ByteRange& range, const fabric::Fa
   cut.piece_chunks = std::max<std::uint64_t>(1, piece / cut.chunk);
   const std::uint64_t chunks = cut.last_chunk - cut.first_chunk;
   cut.pieces = (chunks + cut.piece_chunks - 1) / cut.piece_chunks;
-  cut.head_joined = cut.first_chunk == 0 && cut.pieces > 0;
+  cut.checked = layout.checksummed() && want.check_read();
+  cut.head_joined = cut.checked && cut.first_chunk == 0 && cut.pieces > 0;
   cut.head_bytes = cut.head_joined ? layout.payload_offset() : kBlockHeaderBytes + layout.table_bytes();
   return cut;
 }
@@ -197,7 +202,8 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
       landing.ring != 0 ? std::min<std::uint64_t>(reader.depth(), landing.ring) : reader.depth();
   for (std::uint64_t number = 0; number < total; ++number) {
     if (want.waiting.called_off()) co_return fail(Code::timed_out, kOperation, "called off");
-    while (started < total && started < number + window) start(started++);
+    const std::uint64_t may_start = cut.checked || number > 0 ? number + window : 1;
+    while (started < std::min(total, may_start)) start(started++);
     auto ended = reader.wait(number);
     HOLDFAST_CO_DO(co_await ended);
     if (number == 0) {
@@ -210,7 +216,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     const std::uint64_t piece = number - head_piece, first = cut.piece_first(piece),
                         last = cut.piece_last(piece);
     const std::byte* const bytes = place_of(piece);
-    const bool check = want.check_read() && layout.checksummed() && !HOLDFAST_MUTATION(no_second_look);
+    const bool check = cut.checked && !HOLDFAST_MUTATION(no_second_look);
     if (into.empty()) {
       if (check && !check_chunks(landing.base, layout, first, last, bytes))
         co_return BlockRead::Found::damaged;
@@ -230,7 +236,7 @@ Task<Result<BlockRead::Found>> read_pieces(Job& job, Entry entry, Want want, Cut
     if (check && !check_chunks(landing.base, layout, first, last, bytes)) co_return BlockRead::Found::damaged;
     std::copy_n(bytes + (from - first * cut.chunk), until - from, to);
   }
-  if (want.check_read() && layout.checksummed()) co_return BlockRead::Found::good;
+  if (cut.checked) co_return BlockRead::Found::good;
   if (HOLDFAST_MUTATION(skip_generation_check)) co_return BlockRead::Found::good;
   // Nothing but the header tells then whether the block was freed or moved while it was read, perhaps to come
   // back.
@@ -255,7 +261,7 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
                    fmt::format("the entry of object {} makes no sense", entry.id.to_hex()));
   HOLDFAST_CO_DO(check_range(want.range, layout.size));
   const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
-  const Cut cut = cut_read(layout, range, job.fabric_info);
+  const Cut cut = cut_read(layout, range, want, job.fabric_info);
   const std::size_t depth = job.fabric_info.best_depth;
 
   Landing landing;

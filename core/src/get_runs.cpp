@@ -4,7 +4,6 @@
 #include "src/batch.h"
 #include "src/block.h"
 #include "src/get_remote.h"
-#include "src/mutation.h"
 #include "src/piece_reader.h"
 #include "src/pin_factory.h"
 #include "src/protocols.h"
@@ -39,12 +38,13 @@ struct Run {
 struct Runs {
   std::vector<std::size_t> order;  ///< entries in them, by location
   std::vector<Run> all;
-  std::vector<std::uint64_t> words;  ///< by entry: of the headers of what was taken
 };
 
-bool fits_a_run(const Entry& entry) {
-  return BlockLayout::flags_valid(entry.layout.flags) && entry.layout.size < kMostRun &&
-         entry.layout.alignment() <= kMostAlignment && entry.location % entry.layout.alignment() == 0;
+/// What is not checked by its checksums takes more reads than one to be sure of: see read_block().
+bool fits_a_run(const Entry& entry, const Want& want) {
+  return want.check_read() && BlockLayout::flags_valid(entry.layout.flags) && entry.layout.checksummed() &&
+         entry.layout.size < kMostRun && entry.layout.alignment() <= kMostAlignment &&
+         entry.location % entry.layout.alignment() == 0;
 }
 
 /// Appends the next entry in order, which lies in `region`, to the last run, or begins another.
@@ -72,10 +72,9 @@ void append(Runs& runs, const RegionKey& region, const Entry& entry, std::size_t
 /// there.
 Task<Runs> merge(Batch& batch) {
   Runs runs;
-  runs.words.resize(batch.entries.size());
   std::vector<std::size_t> sorted;
   for (std::size_t i = 0; i < batch.entries.size(); ++i)
-    if (fits_a_run(batch.entries[i])) sorted.push_back(i);
+    if (fits_a_run(batch.entries[i], batch.want)) sorted.push_back(i);
   std::ranges::sort(sorted, {}, [&](std::size_t i) { return batch.entries[i].location; });
   std::optional<RegionKey> region;
   std::optional<Error> no_region;
@@ -102,13 +101,12 @@ Task<Runs> merge(Batch& batch) {
   co_return runs;
 }
 
-Result<Pin> take_from(Job& job, const Run& run, const Entry& entry, const Want& want) {
+Result<Pin> take_from(Job& job, const Run& run, const Entry& entry) {
   const BlockLayout& layout = entry.layout;
   const std::byte* const block = run.block(entry);
   const bool good = check_header(block, {entry.id, job.peers->card(entry.owner).incarnation, layout}) ==
                         HeaderCheck::good &&
-                    (!want.check_read() ||
-                     check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset()));
+                    check_chunks(block, layout, 0, layout.chunks(), block + layout.payload_offset());
   if (!good) return fail(Code::not_found, "get_batch", "not there: to be looked up");
   job.counters.add(Count::gets_remote);
   job.counters.add(Count::get_bytes_remote, layout.size);
@@ -179,62 +177,13 @@ Task<void> read_runs(Batch& batch, Runs& runs, PieceReader& reader) {
     Run& run = runs.all[number];
     for (std::size_t place = run.first; place < run.last; ++place) {
       const std::size_t i = runs.order[place];
-      runs.words[i] = header_word(run.block(batch.entries[i]));
       batch.results[i] =
-          ended ? take_from(batch.job, run, batch.entries[i], batch.want)
+          ended ? take_from(batch.job, run, batch.entries[i])
                 : Result<Pin>(name_peer(batch.job, batch.owner, Error(ended.error()), "Store::get_many"));
     }
     spoil_headers(batch, runs, run);
     run.hold.reset();
   }
-}
-
-/// Reads the headers of objects whose payload was not checked once more: nothing else tells whether a block
-/// was freed or moved while it was read. Those that were are open again.
-Task<void> confirm(Batch& batch, const Runs& runs, fabric::PeerId peer) {
-  struct Unchecked {
-    std::size_t entry = 0;
-    const Run* run = nullptr;
-  };
-  std::vector<Unchecked> unchecked;
-  for (const Run& run : runs.all)
-    for (std::size_t place = run.first; place < run.last; ++place) {
-      const std::size_t i = runs.order[place];
-      if (batch.results[i] && !(batch.want.check_read() && batch.entries[i].layout.checksummed()))
-        unchecked.push_back({i, &run});
-    }
-  if (unchecked.empty() || HOLDFAST_MUTATION(skip_generation_check)) co_return;
-  constexpr std::uint64_t kMostHead =
-      align_up(kBlockHeaderBytes + (kMostRun >> 16) * sizeof(std::uint64_t), kCacheLine);
-  auto block = co_await landing_block(batch.job, batch.channel, PieceReader::kMostDepth * kMostHead,
-                                      kCacheLine, batch.deadline);
-  if (!block) {
-    for (const Unchecked& one : unchecked) batch.leave_open(one.entry);
-    co_return;
-  }
-  const auto hold = std::make_shared<HeldBlock>(batch.job.memory, *block);
-  PieceReader reader(batch.channel, peer, batch.deadline, PieceReader::kMostDepth);
-  std::size_t started = 0;
-  for (std::size_t number = 0; number < unchecked.size(); ++number) {
-    for (; started < unchecked.size() && started < number + reader.depth(); ++started) {
-      const Entry& entry = batch.entries[unchecked[started].entry];
-      batch.job.counters.add(Count::remote_reads);
-      reader.start({unchecked[started].run->region,
-                    entry.location,
-                    {block->address + started % reader.depth() * kMostHead,
-                     kBlockHeaderBytes + entry.layout.table_bytes()},
-                    hold});
-    }
-    auto waiting = reader.wait(number);
-    const Status ended = co_await waiting;
-    const std::size_t i = unchecked[number].entry;
-    const Entry& entry = batch.entries[i];
-    const BlockIdentity identity{entry.id, batch.job.peers->card(batch.owner).incarnation, entry.layout};
-    const std::byte* const head = block->address + number % reader.depth() * kMostHead;
-    if (!ended || check_header(head, identity) != HeaderCheck::good || header_word(head) != runs.words[i])
-      batch.leave_open(i);
-  }
-  co_await reader.drain();
 }
 
 }  // namespace
@@ -247,12 +196,9 @@ Task<void> take_runs(Batch& batch) {
     co_return;
   }
   Runs runs = co_await merge(batch);
-  {
-    PieceReader reader(batch.channel, *peer, batch.deadline, PieceReader::kMostDepth);
-    co_await read_runs(batch, runs, reader);
-    co_await reader.drain();
-  }
-  co_await confirm(batch, runs, *peer);
+  PieceReader reader(batch.channel, *peer, batch.deadline, PieceReader::kMostDepth);
+  co_await read_runs(batch, runs, reader);
+  co_await reader.drain();
 }
 
 }  // namespace holdfast
