@@ -97,9 +97,10 @@ Task<Result<Handle>> Application::enter(std::unique_ptr<DraftState> draft, std::
 }
 
 Task<Status> Application::publish(Key name, Entry entry, Deadline deadline) {
-  if (!job_.holdings->note_name(entry.id, name, job_.peers->home_of(name)))
+  const MemberId home = job_.peers->home_of(name);
+  if (!job_.holdings->note_name(entry.id, name, home))
     co_return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
-  if (job_.peers->home_of(name) == self()) {
+  if (home == self()) {
     HOLDFAST_CO_TRY(auto notice, job_.holdings->publish(name, entry));
     if (notice) agent_.tell(std::move(*notice));
     co_return Status{};

@@ -104,10 +104,11 @@ ObjectRef Member::ref_of(DraftState& draft) {
 }
 
 Status Member::publish(const Key& name, const Entry& entry, Duration timeout) {
+  const MemberId home = job_.peers->home_of(name);
   // Noted first, so that an erase that comes at once takes the name away, too.
-  if (!job_.holdings->note_name(entry.id, name, job_.peers->home_of(name)))
+  if (!job_.holdings->note_name(entry.id, name, home))
     return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
-  if (job_.peers->home_of(name) == job_.peers->self()) {
+  if (home == job_.peers->self()) {
     HOLDFAST_TRY(auto notice, job_.holdings->publish(name, entry));
     if (notice) agent_->tell(std::move(*notice));
     return {};
