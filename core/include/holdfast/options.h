@@ -21,7 +21,8 @@ enum class Verify : std::uint8_t {
   always,  ///< every get and range, also of memory on this host: costs a pass over the bytes, about 0.02 ns a
            ///< byte
   remote,  ///< what came through the fabric; memory on this host is taken as it is, whatever its size at once
-  never,
+  never,   ///< through the fabric that takes three reads, not one: the header before and after proves the
+           ///< bytes
 };
 
 /// How members on one host read each other.
