@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "src/block.h"
+#include "src/owned.h"
 
 namespace holdfast::sim {
 namespace {
@@ -52,11 +53,7 @@ Handle Application::promise(DraftState& draft) {
   return {{draft.id, draft.block.location, draft.layout, self()}, job_.references->make_own(draft.id)};
 }
 
-void Application::abandon(std::unique_ptr<DraftState> draft) {
-  spoil_header(draft->block.address);
-  if (!draft->promised) return;
-  if (auto notice = job_.holdings->break_promise(draft->id)) agent_.tell(std::move(*notice));
-}
+void Application::abandon(std::unique_ptr<DraftState> draft) { holdfast::abandon(job_, agent_, *draft); }
 
 Task<Result<Handle>> Application::seal(std::unique_ptr<DraftState> draft, std::optional<Key> name,
                                        Duration timeout) {
@@ -75,39 +72,9 @@ Task<Result<Handle>> Application::put(std::vector<std::byte> bytes, std::optiona
 
 Task<Result<Handle>> Application::enter(std::unique_ptr<DraftState> draft, std::optional<Key> name,
                                         Duration timeout) {
-  write_header(draft->block.address, {draft->id, job_.peers->card(self()).incarnation, draft->layout},
-               job_.holdings->new_generation());
-  auto sealed = job_.holdings->seal(draft->id, draft->layout, draft->block, std::move(draft->parts));
-  if (!sealed) {
-    abandon(std::move(draft));
-    co_return tl::unexpected(std::move(sealed).error());
-  }
-  draft->sealed = true;
-  if (*sealed) agent_.tell(std::move(**sealed));
-  const Entry entry{draft->id, draft->block.location, draft->layout, self()};
-  if (name) {
-    Status published = co_await publish(*name, entry, after(timeout));
-    if (!published) {
-      const auto erased = job_.holdings->erase(entry.id);
-      if (erased && erased->awaiting_unpin) agent_.collect_later();
-      co_return tl::unexpected(std::move(published).error());
-    }
-  }
+  HOLDFAST_CO_TRY(const Entry entry, holdfast::enter(job_, agent_, *draft));
+  if (name) HOLDFAST_CO_DO(co_await give_name(job_, agent_, channel_, *name, entry, after(timeout)));
   co_return Handle{entry, job_.references->make_own(entry.id)};
-}
-
-Task<Status> Application::publish(Key name, Entry entry, Deadline deadline) {
-  const MemberId home = job_.peers->home_of(name);
-  if (!job_.holdings->note_name(entry.id, name, home))
-    co_return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
-  if (home == self()) {
-    HOLDFAST_CO_TRY(auto notice, job_.holdings->publish(name, entry));
-    if (notice) agent_.tell(std::move(*notice));
-    co_return Status{};
-  }
-  Status published = co_await publish_name(job_, channel_, name, entry, deadline);
-  if (!published && may_be_published(published.error())) agent_.withdraw(name, entry.id);
-  co_return published;
 }
 
 Task<Result<Pin>> Application::get(Target target, std::optional<ByteRange> range, GetOptions::Missing missing,
@@ -159,13 +126,10 @@ Task<Result<Handle>> Application::redeem(PassedToken token, Duration timeout) {
 }
 
 Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline deadline) {
-  References& references = *job_.references;
-  if (entry.owner == self()) {
-    HOLDFAST_CO_DO(job_.holdings->hold_own(entry.id, token));
-    co_return Handle{entry, references.make_own(entry.id)};
+  HOLDFAST_CO_TRY(std::shared_ptr<Reference> held, hold_here(job_, entry, token));
+  if (held == nullptr) {
+    HOLDFAST_CO_TRY(held, co_await hold_object(job_, channel_, entry.owner, entry.id, token, deadline));
   }
-  if (auto shared = references.share(entry.id, entry.owner)) co_return Handle{entry, std::move(shared)};
-  HOLDFAST_CO_TRY(auto held, co_await hold_object(job_, channel_, entry.owner, entry.id, token, deadline));
   co_return Handle{entry, std::move(held)};
 }
 
@@ -190,42 +154,13 @@ Task<Result<std::vector<Handle>>> Application::parts(Entry entry, Duration timeo
 }
 
 Task<Status> Application::erase(Entry entry, Duration timeout) {
-  Status erased = co_await erase_entry(entry, after(timeout));
+  Status erased = co_await holdfast::erase(job_, agent_, channel_, entry, after(timeout));
   co_return erased;
 }
 
-Task<Status> Application::erase_entry(Entry entry, Deadline deadline) {
-  if (entry.owner != self()) {
-    Status erased = co_await erase_object(job_, channel_, entry.owner, entry.id, deadline);
-    co_return erased;
-  }
-  HOLDFAST_CO_TRY(const Holdings::Erased erased, job_.holdings->erase(entry.id));
-  if (erased.awaiting_unpin) agent_.collect_later();
-  if (!erased.name) co_return Status{};
-  const Key name = *erased.name;
-  Result<Entry> gone = Entry{};
-  if (job_.peers->home_of(name) == self())
-    gone = job_.holdings->unpublish(name, entry.id);
-  else
-    gone = co_await unpublish_name(job_, channel_, name, entry.id, deadline);
-  co_return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
-}
-
 Task<Status> Application::erase(Key name, Duration timeout) {
-  const Deadline deadline = after(timeout);
-  auto found = co_await resolve(job_, channel_, name, {}, deadline);
-  if (!found) co_return tl::unexpected(std::move(found).error());
-  const Entry entry = *found;
-  Status erased = co_await erase_entry(entry, deadline);
-  if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
-    co_return erased;
-  Result<Entry> gone = Entry{};
-  if (job_.peers->home_of(name) == self())
-    gone = job_.holdings->unpublish(name, entry.id);
-  else
-    gone = co_await unpublish_name(job_, channel_, name, entry.id, deadline);
-  if (gone && erased.error().code == Code::owner_lost) agent_.withdraw(entry.owner, entry.id);
-  co_return gone || gone.error().code == Code::not_found ? Status() : tl::unexpected(gone.error());
+  Status erased = co_await holdfast::erase(job_, agent_, channel_, name, after(timeout));
+  co_return erased;
 }
 
 }  // namespace holdfast::sim

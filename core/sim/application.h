@@ -70,10 +70,7 @@ class Application {
   Deadline after(Duration timeout) const { return Deadline::after(job_.clock, timeout); }
   MemberId self() const { return job_.peers->self(); }
   Task<Result<Handle>> enter(std::unique_ptr<DraftState> draft, std::optional<Key> name, Duration timeout);
-  Task<Status> publish(Key name, Entry entry, Deadline deadline);
   Task<Result<Handle>> hold(Entry entry, TokenId token, Deadline deadline);
-  Task<Status> erase_entry(Entry entry, Deadline deadline);
-
   Task<Result<Block>> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment, Duration timeout);
 
   Job& job_;

@@ -84,16 +84,17 @@ class Member : public std::enable_shared_from_this<Member> {
                std::vector<RegionKey> regions, const Block& catalogue, std::vector<Card> cards);
   ObjectRef make_ref(const Entry& entry, std::shared_ptr<Reference> reference) const;
   Want want(const GetOptions& options, Duration timeout, const std::optional<ByteRange>& range = {}) const;
-  Status publish(const Key& name, const Entry& entry, Duration timeout);
 
   std::optional<numa::NodeId> node_for(const PutOptions& options);
   Result<ObjectRef> enter(DraftState& draft, const std::optional<Key>& name);
-  Status erase(const Entry& entry, Deadline deadline);
 
   /// Runs a protocol on the calling thread's lane until it ends (run.h). `bytes`: what it moves, for the time
   /// to spin. `start(channel, done)` spawns it and has `done` called with its result.
   template <class T, class Start>
   Result<T> run(std::uint64_t bytes, Start start);
+  /// The same for what gives no value: `start(channel)` makes its task.
+  template <class Start>
+  Status run(Start start);
 
   Job job_;
   std::unique_ptr<fabric::Launch>

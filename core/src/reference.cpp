@@ -7,6 +7,7 @@
 #include "holdfast/base/checksum.h"
 #include "holdfast/object_ref.h"
 #include "src/member.h"
+#include "src/owned.h"
 #include "src/run.h"
 #include "src/wire.h"
 
@@ -200,16 +201,13 @@ Result<std::string> Member::why(const Entry& entry, Duration timeout) {
 }
 
 Result<ObjectRef> Member::hold(const Entry& entry, const TokenId& token, Duration timeout) {
-  References& references = *job_.references;
-  if (entry.owner == job_.peers->self()) {
-    HOLDFAST_DO(job_.holdings->hold_own(entry.id, token));
-    return make_ref(entry, references.make_own(entry.id));
+  HOLDFAST_TRY(std::shared_ptr<Reference> held, hold_here(job_, entry, token));
+  if (held == nullptr) {
+    const Deadline deadline = Deadline::after(job_.clock, timeout);
+    HOLDFAST_TRY(held, run<std::shared_ptr<Reference>>(0, [&](Channel& channel, auto done) {
+                   spawn(hold_object(job_, channel, entry.owner, entry.id, token, deadline), done);
+                 }));
   }
-  if (auto shared = references.share(entry.id, entry.owner)) return make_ref(entry, std::move(shared));
-  const Deadline deadline = Deadline::after(job_.clock, timeout);
-  HOLDFAST_TRY(auto held, run<std::shared_ptr<Reference>>(0, [&](Channel& channel, auto done) {
-                 spawn(hold_object(job_, channel, entry.owner, entry.id, token, deadline), done);
-               }));
   return make_ref(entry, std::move(held));
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include "src/member.h"
 
@@ -28,6 +29,16 @@ Result<T> Member::run(std::uint64_t bytes, Start start) {
   // Every protocol ends by its own deadline.
   lane->drive([&] { return result.has_value(); }, Deadline::never(), spin_for(bytes));
   return std::move(*result);
+}
+
+template <class Start>
+Status Member::run(Start start) {
+  const auto ended = run<std::monostate>(0, [&](Channel& channel, auto done) {
+    spawn(start(channel), [done](Status status) {
+      done(status ? Result<std::monostate>() : tl::unexpected(std::move(status).error()));
+    });
+  });
+  return ended ? Status() : tl::unexpected(ended.error());
 }
 
 }  // namespace holdfast

@@ -312,6 +312,12 @@ class Generator {
   }
   std::uint32_t member_by(Random& random) { return static_cast<std::uint32_t>(random.below(out_.members)); }
 
+  void slow_down(std::uint32_t who, Act what) {
+    add({who, what, 0, 0, 2 + random_.below(20)});
+    now_ += random_.below(100'000);
+    add({who, what, 0, 0, 1});
+  }
+
   void trouble() {
     if (out_.disks != 0 && disks_.one_in(3)) return disk_trouble();
     const bool network = weather_ != Weather::deaths, deaths = weather_ != Weather::network;
@@ -335,9 +341,7 @@ class Generator {
         add({who, Act::resume, 0});
         break;
       case 3:
-        add({who, Act::slow, 0, 0, 2 + random_.below(20)});
-        now_ += random_.below(100'000);
-        add({who, Act::slow, 0, 0, 1});
+        slow_down(who, rare_.one_in(3) ? Act::slow_host : Act::slow);
         break;
       case 4:
       case 5:

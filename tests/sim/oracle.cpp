@@ -169,39 +169,6 @@ void Oracle::never_ended(const Operation& operation) {
   complain(fmt::format("rank {}: {}: never ended", operation.member.value, operation.what));
 }
 
-void Oracle::many_ended(MemberId reader, MemberId owner) {
-  for (const MemberId member : {reader, owner}) {
-    --many_[member.value].under_way;
-    many_[member.value].last_end = now();
-  }
-}
-
-void Oracle::pinned(MemberId reader, std::uint32_t object, Duration time) {
-  for (const MemberId member : {reader, objects_.at(object).owner}) {
-    TimePoint& until = pinned_until_[member.value];
-    until = std::max(until, now() + time);
-  }
-}
-
-/// By pins, or by drafts, which may never be sealed.
-bool Oracle::had_memory_pinned(const Operation& operation, MemberId owner) const {
-  return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
-    const auto until = pinned_until_.find(member.value);
-    if (until != pinned_until_.end() && until->second > operation.start) return true;
-    return std::ranges::any_of(objects_, [member](const auto& object) {
-      return object.second.owner == member && object.second.state == State::drafting;
-    });
-  });
-}
-
-/// While a get of many waits for the next with those before in its hands, nothing else needs to find room.
-bool Oracle::shared_memory_with_many(const Operation& operation, MemberId owner) const {
-  return std::ranges::any_of(std::array{operation.member, owner}, [&](MemberId member) {
-    const auto many = many_.find(member.value);
-    return many != many_.end() && (many->second.under_way > 0 || many->second.last_end >= operation.start);
-  });
-}
-
 /// What comes from a disk, and needs room to come back to.
 bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, Code code) const {
   if (scenario_.disks == 0) return false;
@@ -223,7 +190,7 @@ bool Oracle::may_be(const Operation& operation, const Object& object, const Erro
     case Code::owner_lost:
       return concerned;
     case Code::full:
-      return true;
+      return may_be_full(operation, {object.owner});
     case Code::invalid:
     case Code::denied:
       return may_be_strangers(operation.member, object.owner);
@@ -288,6 +255,8 @@ bool Oracle::named_troubled(const Operation& operation, std::uint32_t name) cons
 void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error) {
   const bool concerned = named_troubled(operation, name);
   const Naming* const there = stable(name, operation.start);
+  std::vector<MemberId> owners{home_of(name)};
+  for (const Naming& naming : names_[name]) owners.push_back(objects_.at(naming.object).owner);
   const auto allowed = [&] {
     for (const Naming& naming : names_[name])
       if (may_be_from_disk(operation, objects_.at(naming.object), error.code)) return true;
@@ -299,7 +268,7 @@ void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool wa
       case Code::owner_lost:
         return concerned;
       case Code::full:
-        return true;
+        return may_be_full(operation, owners);
       case Code::invalid:
       case Code::denied:
         return concerned;
@@ -331,7 +300,7 @@ void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool wait
 }
 
 void Oracle::not_made(const Operation& operation, const Error& error) {
-  if (error.code != Code::full) complain(operation, error);
+  if (error.code != Code::full || !may_be_full(operation, {})) complain(operation, error);
 }
 
 void Oracle::got_parts(const Operation& operation, std::uint32_t object,
@@ -383,7 +352,7 @@ void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint3
       case Code::not_found:
         return name != 0 && it.erase_tried;
       case Code::full:
-        return true;
+        return may_be_full(operation, {home_of(name)});
       case Code::denied:
         return concerned;
       default:

@@ -44,6 +44,10 @@ class Oracle {
     std::uint32_t life = 0;
     TimePoint start;
     Deadline deadline = Deadline::never();
+    std::uint32_t object = 0;  ///< that it is about; or the name
+    std::uint32_t name = 0;
+    std::uint64_t bytes = 0;   ///< that it may take of its member's memory, beyond those of one object
+    std::uint32_t blocks = 1;  ///< in so many
   };
   struct Token {
     std::uint32_t object = 0;
@@ -77,6 +81,11 @@ class Oracle {
   void resumed(MemberId member);
   void cut(MemberId one, MemberId other);
   void healed();
+
+  /// An operation may take memory of its member's, until it lets go of what it was given. Which it does not
+  /// where it was not given anything: the network may still write there.
+  void begun(std::uint64_t number, const Operation& operation);
+  void let_go(std::uint64_t number, TimePoint when);
 
   /// One after the other is pinned, or lands, and stays until all have: they may take all of the memory of
   /// either, and more.
@@ -131,6 +140,13 @@ class Oracle {
     std::uint32_t under_way = 0;
     TimePoint last_end;
   };
+  struct Use {
+    Operation operation;
+    std::optional<TimePoint> end;
+  };
+  std::uint64_t bytes_of(const Operation& operation) const;
+  bool may_lack_room(const Operation& operation, MemberId member) const;
+  bool may_be_full(const Operation& operation, std::vector<MemberId> others) const;
   bool shared_memory_with_many(const Operation& operation, MemberId owner) const;
   bool had_memory_pinned(const Operation& operation, MemberId owner) const;
   TimePoint now() const { return cluster_.timeline().now(); }
@@ -167,6 +183,7 @@ class Oracle {
   std::set<std::uint32_t> left_;              ///< of the troubled, those who only took their leave
   std::map<std::uint32_t, bool> bad_disks_;   ///< members whose disks have lost something, or refused it
   std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
+  std::map<std::uint64_t, Use> uses_;         ///< by the operation's number
   std::map<std::uint32_t, Many> many_;        ///< by member
   std::map<std::uint32_t, TimePoint> pinned_until_;
   std::vector<Silence> silences_;

@@ -58,6 +58,7 @@ void Player::act(const Step& step) {
     case Act::stop:
     case Act::resume:
     case Act::slow:
+    case Act::slow_host:
     case Act::cut:
     case Act::heal:
     case Act::break_link:
@@ -87,8 +88,9 @@ void Player::make(const Step& step) {
   }
   making_.insert(step.object);
   const Duration time = timeout();
-  run(Act::draft, begin(member, Act::draft, step.object, 0, time),
-      app(member).draft(step.amount, std::move(parts), time),
+  Operation operation = begin(member, Act::draft, step.object, 0, time);
+  operation.bytes = step.amount;
+  run(Act::draft, operation, app(member).draft(step.amount, std::move(parts), time),
       [this, step](const Operation& ended, Result<std::unique_ptr<DraftState>>& draft) {
         if (draft) return made(step, std::move(*draft));
         oracle_.not_made(ended, draft.error());
@@ -160,9 +162,13 @@ void Player::act_by_handle(const Step& step) {
                    if (!pin || step.act != Act::pin) return;
                    // Looked at again when it goes: it must stay as it is.
                    const std::uint64_t number = next_pin_++;
-                   oracle_.pinned(ended.member, step.object, std::chrono::microseconds(step.amount));
+                   const Duration held_for = std::chrono::microseconds(step.amount);
+                   oracle_.pinned(ended.member, step.object, held_for);
+                   const std::uint64_t use = next_operation_++;
+                   oracle_.begun(use, ended);
+                   oracle_.let_go(use, timeline().now() + held_for);
                    hands_[ended.member.value].pins[number] = std::move(*pin);
-                   timeline().after(std::chrono::microseconds(step.amount), [this, ended, step, number] {
+                   timeline().after(held_for, [this, ended, step, number] {
                      auto held = hands_[ended.member.value].pins.extract(number);
                      if (held.empty()) return;
                      oracle_.got(ended, step.object, Result<Pin>(std::move(held.mapped())), {});
@@ -221,14 +227,19 @@ void Player::get_many(MemberId member, const Entry& like) {
     handles.push_back(handle);
   }
   const Duration time = timeout();
-  const Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
+  Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
+  for (const Entry& entry : entries) operation.bytes += entry.layout.size;
+  operation.blocks = static_cast<std::uint32_t>(entries.size());
   oracle_.many_begun(member, like.owner);
   const std::uint64_t number = next_operation_++;
   under_way_.emplace(number, operation);
+  oracle_.begun(number, operation);
   spawn(
       app(member).get_many(std::move(entries), time),
       [this, operation, number, objects, handles, owner = like.owner](const std::vector<Result<Pin>>& pins) {
         under_way_.erase(number);
+        if (std::ranges::all_of(pins, [](const auto& pin) { return pin.has_value(); }))
+          oracle_.let_go(number, timeline().now());
         oracle_.many_ended(operation.member, owner);
         oracle_.counted(operation, pins.size(), objects.size());
         for (std::size_t i = 0; i < std::min(pins.size(), objects.size()); ++i)

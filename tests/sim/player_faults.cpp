@@ -43,6 +43,10 @@ void Player::fault(const Step& step) {
       if (!runs(member)) return;
       oracle_.trouble(member);
       return network.slow(cluster_->process(member), static_cast<std::uint32_t>(step.amount));
+    case Act::slow_host:
+      for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank)
+        if (cluster_->host({rank}) == one[0]) oracle_.trouble({rank});
+      return network.slow(one[0], static_cast<std::uint32_t>(step.amount));
     case Act::cut:
       if (one[0] == two[0]) return;
       oracle_.cut(member, other);
@@ -110,6 +114,7 @@ void Player::settle() {
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     fault({0, rank, Act::resume});
     cluster_->network().slow(cluster_->process({rank}), 1);
+    cluster_->network().slow(cluster_->host({rank}), 1);
     cluster_->network().limit_queues(cluster_->process({rank}), options_of(scenario_).network.max_waiting);
     disk_fault({0, rank, Act::disk_mend});
   }

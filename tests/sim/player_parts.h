@@ -83,8 +83,13 @@ class Player {
   Operation begin(MemberId member, Act act, std::uint32_t object, std::uint32_t name, Duration timeout) {
     std::string what = fmt::format("{} of object {}", to_string(act), object);
     if (name != 0) what += fmt::format(" under name {}", name);
-    return {std::move(what), member, cluster_->lives(member), timeline().now(),
-            Deadline::after(timeline().clock(), timeout)};
+    return {std::move(what),
+            member,
+            cluster_->lives(member),
+            timeline().now(),
+            Deadline::after(timeline().clock(), timeout),
+            object,
+            name};
   }
   /// True if it counts: the life that has started it is still there.
   bool end(const Operation& operation, Act act, std::optional<Code> code) {
@@ -107,8 +112,10 @@ class Player {
   void run(Act act, const Operation& operation, Task<T> task, Then then) {
     const std::uint64_t number = next_operation_++;
     under_way_.emplace(number, operation);
+    oracle_.begun(number, operation);
     spawn(std::move(task), [this, act, operation, number, then = std::move(then)](T result) mutable {
       under_way_.erase(number);
+      if (result) oracle_.let_go(number, timeline().now());
       if (end(operation, act, code_of(result))) then(operation, result);
     });
     nudge(operation.member);

@@ -8,14 +8,14 @@
 namespace holdfast::sim::test {
 namespace {
 
-constexpr std::array<std::string_view, 36> kActs = {
-    "put",        "draft",       "seal",      "abandon",    "get",        "get_range",
-    "get_into",   "get_many",    "get_name",  "wait",       "lookup",     "pin",
-    "pass",       "drop",        "erase",     "erase_name", "crash",      "leave",
-    "restart",    "stop",        "resume",    "slow",       "cut",        "heal",
-    "break_link", "put_parts",   "parts",     "prefetch",   "disk_slow",  "disk_fail",
-    "disk_full",  "disk_damage", "disk_mend", "power_loss", "power_back", "full_queues"};
-static_assert(kActs.size() == static_cast<std::size_t>(Act::full_queues) + 1);
+constexpr std::array<std::string_view, 37> kActs = {
+    "put",         "draft",      "seal",      "abandon",     "get",       "get_range",  "get_into",
+    "get_many",    "get_name",   "wait",      "lookup",      "pin",       "pass",       "drop",
+    "erase",       "erase_name", "crash",     "leave",       "restart",   "stop",       "resume",
+    "slow",        "cut",        "heal",      "break_link",  "put_parts", "parts",      "prefetch",
+    "disk_slow",   "disk_fail",  "disk_full", "disk_damage", "disk_mend", "power_loss", "power_back",
+    "full_queues", "slow_host"};
+static_assert(kActs.size() == static_cast<std::size_t>(Act::slow_host) + 1);
 
 }  // namespace
 

@@ -50,6 +50,7 @@ enum class Act : std::uint8_t {
   power_loss,   ///< the member's host goes dark: all on it end, and nobody says so
   power_back,   ///< hosts run again; who was on them does not
   full_queues,  ///< of the member: `amount` operations may wait for the network, more are refused
+  slow_host,    ///< the member's: its network, by a factor of `amount`
 };
 std::string_view to_string(Act act) noexcept;
 

@@ -1,0 +1,106 @@
+#include "src/owned.h"
+
+#include "src/block.h"
+
+namespace holdfast {
+
+Result<Entry> enter(Job& job, Agent& agent, DraftState& draft) {
+  const MemberId self = job.peers->self();
+  write_header(draft.block.address, {draft.id, job.peers->card(self).incarnation, draft.layout},
+               job.holdings->new_generation());
+  auto sealed = job.holdings->seal(draft.id, draft.layout, draft.block, std::move(draft.parts));
+  if (!sealed) {
+    abandon(job, agent, draft);
+    return tl::unexpected(std::move(sealed).error());
+  }
+  draft.sealed = true;
+  if (*sealed) agent.tell(std::move(**sealed));
+  job.counters.add(Count::puts);
+  job.counters.add(Count::put_bytes, draft.layout.size);
+  return Entry{draft.id, draft.block.location, draft.layout, self};
+}
+
+void abandon(Job& job, Agent& agent, DraftState& draft) {
+  spoil_header(draft.block.address);
+  if (!draft.promised) return;
+  if (auto notice = job.holdings->break_promise(draft.id)) agent.tell(std::move(*notice));
+}
+
+namespace {
+
+Task<Status> publish(Job& job, Agent& agent, Channel& channel, Key name, Entry entry, Deadline deadline) {
+  const MemberId home = job.peers->home_of(name);
+  // Noted first, so that an erase that comes at once takes the name away, too.
+  if (!job.holdings->note_name(entry.id, name, home))
+    co_return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
+  if (home == job.peers->self()) {
+    HOLDFAST_CO_TRY(auto notice, job.holdings->publish(name, entry));
+    if (notice) agent.tell(std::move(*notice));
+    co_return Status{};
+  }
+  Status published = co_await publish_name(job, channel, name, entry, deadline);
+  if (!published && may_be_published(published.error())) agent.withdraw(name, entry.id);
+  co_return published;
+}
+
+}  // namespace
+
+Task<Status> give_name(Job& job, Agent& agent, Channel& channel, Key name, Entry entry, Deadline deadline) {
+  Status published = co_await publish(job, agent, channel, name, entry, deadline);
+  if (published) co_return published;
+  const auto erased = job.holdings->erase(entry.id);
+  if (erased && erased->awaiting_unpin) agent.collect_later();
+  co_return published;
+}
+
+Result<std::optional<Key>> erase_own(Job& job, Agent& agent, const ObjectId& id) {
+  HOLDFAST_TRY(const Holdings::Erased erased, job.holdings->erase(id));
+  if (erased.awaiting_unpin) agent.collect_later();
+  if (!erased.name || job.peers->home_of(*erased.name) != job.peers->self()) return erased.name;
+  const auto gone = job.holdings->unpublish(*erased.name, id);
+  if (!gone && gone.error().code != Code::not_found) return tl::unexpected(gone.error());
+  return std::nullopt;
+}
+
+Task<Status> forget_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline) {
+  Result<Entry> gone = Entry{};
+  if (job.peers->home_of(name) == job.peers->self())
+    gone = job.holdings->unpublish(name, id);
+  else
+    gone = co_await unpublish_name(job, channel, name, id, deadline);
+  if (gone || gone.error().code == Code::not_found) co_return Status{};
+  co_return tl::unexpected(std::move(gone).error());
+}
+
+Task<Status> erase(Job& job, Agent& agent, Channel& channel, Entry entry, Deadline deadline) {
+  if (entry.owner != job.peers->self()) {
+    Status erased = co_await erase_object(job, channel, entry.owner, entry.id, deadline);
+    co_return erased;
+  }
+  HOLDFAST_CO_TRY(const std::optional<Key> name, erase_own(job, agent, entry.id));
+  if (!name) co_return Status{};
+  Status forgotten = co_await forget_name(job, channel, *name, entry.id, deadline);
+  co_return forgotten;
+}
+
+Task<Status> erase(Job& job, Agent& agent, Channel& channel, Key name, Deadline deadline) {
+  const auto found = co_await resolve(job, channel, name, {}, deadline);
+  if (!found) co_return fail(found.error().code, "Store::erase", found.error().detail);
+  const Entry entry = *found;
+  // The object first: an object that is kept by a name which is gone could not be erased any more, a name
+  // without its object can.
+  Status erased = co_await erase(job, agent, channel, entry, deadline);
+  if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
+    co_return erased;
+  Status forgotten = co_await forget_name(job, channel, name, entry.id, deadline);
+  if (forgotten && erased.error().code == Code::owner_lost) agent.withdraw(entry.owner, entry.id);
+  co_return forgotten;
+}
+
+Result<std::shared_ptr<Reference>> hold_here(Job& job, const Entry& entry, const TokenId& token) {
+  if (entry.owner != job.peers->self()) return job.references->share(entry.id, entry.owner);
+  HOLDFAST_DO(job.holdings->hold_own(entry.id, token));
+  return job.references->make_own(entry.id);
+}
+
+}  // namespace holdfast
