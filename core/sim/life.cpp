@@ -32,7 +32,7 @@ Result<std::unique_ptr<Life>> Life::begin(const Place& place, const LifeOptions&
   std::unique_ptr<Life> life(new Life(place, options));
   Job& job = life->job_;
   const std::uint64_t incarnation = job.random.next();
-  job.references = std::make_shared<References>(place.rank);
+  job.references = std::make_shared<References>(place.rank, sure_to_be_held(job.options.lifetime));
   HOLDFAST_TRY(job.memory,
                LocalMemory::create(place.topology, job.options.arena, job.options.pins, place.members));
   job.memory->close_descriptors();  // thousands of members would need more than a process may have
@@ -54,6 +54,7 @@ Result<std::unique_ptr<Life>> Life::begin(const Place& place, const LifeOptions&
   card.host = card.host_name = fmt::format("host{}", host);
   card.pid = place.process.value;
   card.incarnation = incarnation;
+  card.spills = !place.disks.empty();
   card.address = life->serving_->address();
   card.arena_bytes = job.memory->arena().bytes();
   card.catalogue_at = life->catalogue_.location;

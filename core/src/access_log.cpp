@@ -11,7 +11,12 @@ void AccessLog::enable(std::function<void()> wake) {
   if (on) enabled_.store(true, std::memory_order_release);
 }
 
-void AccessLog::sample(Shard& shard, std::uint32_t number, const ObjectId& id, MemberId owner) noexcept {
+void AccessLog::sample(Shard& shard, const ObjectId& id, MemberId owner) noexcept {
+  const std::uint32_t count = shard.count.load(std::memory_order_relaxed);
+  const std::uint32_t number = shard.noted.load(std::memory_order_relaxed);
+  shard.noted.store(number + 1, std::memory_order_relaxed);
+  shard.next.store(count + 1 + static_cast<std::uint32_t>(mix64(count) % kLongestStep),
+                   std::memory_order_relaxed);
   // A member does not live to put 2^40 objects; if one does, its hints are for others.
   constexpr std::uint64_t kLowMask = (std::uint64_t{1} << kOwnerShift) - 1;
   shard.samples[number % kKept].store((std::uint64_t{owner.value} + 1) << kOwnerShift | (id.low & kLowMask),
@@ -23,7 +28,7 @@ std::map<MemberId, std::vector<std::uint64_t>> AccessLog::take() {
   some_.store(false, std::memory_order_release);
   std::map<MemberId, std::vector<std::uint64_t>> taken;
   for (Shard& shard : shards_) {
-    if (shard.count.load(std::memory_order_relaxed) < kOneIn) continue;
+    if (shard.noted.load(std::memory_order_relaxed) == 0) continue;
     for (auto& place : shard.samples) {
       if (place.load(std::memory_order_relaxed) == 0) continue;
       const std::uint64_t sample = place.exchange(0, std::memory_order_relaxed);

@@ -28,22 +28,25 @@ class AccessLog {
     // Threads that share a shard may lose a count; it is a sample.
     const std::uint32_t count = shard.count.load(std::memory_order_relaxed) + 1;
     shard.count.store(count, std::memory_order_relaxed);
-    if (count % kOneIn == 0) sample(shard, count / kOneIn, id, owner);
+    if (count == shard.next.load(std::memory_order_relaxed)) sample(shard, id, owner);
   }
 
   /// The low halves of the ids of objects that were got since the last call, each once, by owner.
   std::map<MemberId, std::vector<std::uint64_t>> take();
 
  private:
-  static constexpr std::uint32_t kOneIn = 8;
+  static constexpr std::uint32_t kLongestStep = 16;  ///< so one in eight or nine
   static constexpr std::size_t kShards = 64;
   static constexpr std::size_t kKept = 64;  ///< the latest samples of a shard
   static constexpr unsigned kOwnerShift = 40;
   struct alignas(kCacheLine) Shard {
     std::atomic<std::uint32_t> count{0};
+    std::atomic<std::uint32_t> next{
+        1};  ///< the get to note: so far apart by chance, or loops would have favourites
+    std::atomic<std::uint32_t> noted{0};
     std::array<std::atomic<std::uint64_t>, kKept> samples{};  ///< owner + 1 and the id's low half; 0: none
   };
-  void sample(Shard& shard, std::uint32_t number, const ObjectId& id, MemberId owner) noexcept;
+  void sample(Shard& shard, const ObjectId& id, MemberId owner) noexcept;
 
   std::array<Shard, kShards> shards_;
   std::atomic<bool> enabled_{false};

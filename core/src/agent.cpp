@@ -23,8 +23,8 @@ constexpr Duration kAbandonedInterval = std::chrono::milliseconds(1);
 Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> regions)
     : job_(job),
       channel_(std::move(channel)),
-      reporter_(job, *channel_),
       withdrawals_(job, *channel_),
+      reporter_(job, *channel_, withdrawals_),
       regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
 }
@@ -120,6 +120,7 @@ void Agent::handle(const MessageHeader& message) {
                             fmt::format("rank {} was started again after the job had begun, and is no member "
                                         "of it any more; start the whole job again",
                                         message.from)});
+  reporter_.heard_from({message.from});
   switch (message.type) {
     case MessageType::publish:
       return publish(message);
@@ -151,7 +152,8 @@ void Agent::handle(const MessageHeader& message) {
     case MessageType::report:
       return report(message);
     case MessageType::leave:
-      return job_.holdings->member_lost({message.from}, *job_.peers);
+      (void)job_.holdings->member_lost({message.from}, *job_.peers);
+      return;
     case MessageType::prefetch:
       return prefetch(message);
     case MessageType::parts:
@@ -163,6 +165,7 @@ void Agent::handle(const MessageHeader& message) {
     case MessageType::used:
       return used(message);
     case MessageType::ping:
+      return job_.references->asked_for_us({message.from}, job_.clock.now());
     case MessageType::reply:
       return;
   }
@@ -344,6 +347,11 @@ void Agent::arrive(const MessageHeader& message) {
   WireReader in(message.body);
   const auto number = in.get<std::uint64_t>();
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::barrier", "the request makes no sense"});
+  if (number < barriers_passed_) {  // it gave up before it heard, and comes again
+    WireWriter body;
+    put_status(body, {});
+    return channel_->reply(message, body.bytes());
+  }
   auto& arrived = barriers_[number];
   arrived[message.from] = {
       {message.reply_to.begin(), message.reply_to.end()}, message.request, {message.from}};
@@ -356,6 +364,7 @@ void Agent::arrive(const MessageHeader& message) {
     if (rank != self) channel_->reply(waiter.reply_to, waiter.request, body.bytes());
   channel_->reply(arrived[self].reply_to, arrived[self].request, body.bytes());
   barriers_.erase(number);
+  barriers_passed_ = number + 1;
 }
 
 }  // namespace holdfast

@@ -87,12 +87,13 @@ class Agent {
 
   Job& job_;
   std::unique_ptr<Channel> channel_;
-  Reporter reporter_;
   Withdrawals withdrawals_;
+  Reporter reporter_;
   std::vector<RegionKey> regions_;
 
   /// Who has arrived at each barrier, by rank; rank 0 only.
   std::map<std::uint64_t, std::map<std::uint32_t, Waiter>> barriers_;
+  std::uint64_t barriers_passed_ = 0;
 
   std::mutex lanes_mutex_;
   Lanes* lanes_ = nullptr;

@@ -30,6 +30,7 @@ struct Card {
   std::uint64_t incarnation = 0;   ///< random, new for every life of a member
   std::vector<std::byte> address;  ///< of the serving endpoint
   std::string host_socket;         ///< abstract socket where neighbours attach
+  bool spills = false;             ///< it wants to know which of its objects are got
   std::uint64_t arena_bytes = 0;
   std::uint64_t catalogue_at = 0;  ///< offset of the catalogue in the arena
   CatalogueGeometry catalogue;

@@ -133,6 +133,12 @@ bool Holdings::note_name(const ObjectId& id, const Key& name, MemberId home) {
   return true;
 }
 
+bool Holdings::lost_name(const ObjectId& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto slot = catalogue_.slot_of(Key::of(id));
+  return slot && records_[*slot].name == Record::Name::lost;
+}
+
 Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
   const std::lock_guard lock(mutex_);
   const auto slot = catalogue_.slot_of(Key::of(id));
@@ -329,22 +335,26 @@ void Holdings::forget_late_waiters() {
   forget_waiters([now](const Waiter& waiter) { return waiter.until <= now; });
 }
 
-void Holdings::member_lost(MemberId member, const Peers& peers) {
-  if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return;
+std::vector<std::pair<Key, ObjectId>> Holdings::member_lost(MemberId member, const Peers& peers) {
+  std::vector<std::pair<Key, ObjectId>> names;
+  if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return names;
   const std::lock_guard lock(mutex_);
   for (const ObjectId& id : holders_.member_lost(member)) settle(id);
   forget_waiters([member](const Waiter& waiter) { return waiter.from == member; });
-  if (concerned_.erase(member) == 0 || HOLDFAST_MUTATION(keep_names_of_the_dead)) return;
+  if (concerned_.erase(member) == 0 || HOLDFAST_MUTATION(keep_names_of_the_dead)) return names;
   std::uint64_t left = named_objects_;
   for (std::uint64_t slot = 0; left > 0 && slot < catalogue_.geometry().slots(); ++slot) {
     Record& record = records_[slot];
     if (record.name != Record::Name::keeps) continue;
     --left;
-    if (!peers.is_home(member, Key{record.name_high, record.name_low, Key::Kind::name})) continue;
+    const Key name{record.name_high, record.name_low, Key::Kind::name};
+    if (!peers.is_home(member, name)) continue;
     record.name = Record::Name::lost;
     --named_objects_;
-    settle(catalogue_.read(slot).id);
+    names.emplace_back(name, catalogue_.read(slot).id);
+    settle(names.back().second);
   }
+  return names;
 }
 
 /// After its name or waiter was counted: somebody is to begin to look after it, if nobody does already.

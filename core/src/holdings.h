@@ -107,6 +107,8 @@ class Holdings {
 
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
   bool note_name(const ObjectId& id, const Key& name, MemberId home);
+  /// True if the home of its name was given up meanwhile.
+  bool lost_name(const ObjectId& id) const;
 
   struct Erased {
     std::optional<Key> name;      ///< it had
@@ -138,8 +140,8 @@ class Holdings {
   void undo_hold(const ObjectId& id, MemberId member, std::uint64_t number);
 
   /// Drops all that the member holds, forgets what it waits for, and lets go of objects by names whose home
-  /// it was: nobody finds them there any more.
-  void member_lost(MemberId member, const Peers& peers);
+  /// it was: nobody finds them there any more. Gives those names: the member may only have been silent.
+  std::vector<std::pair<Key, ObjectId>> member_lost(MemberId member, const Peers& peers);
   /// Members that hold something here.
   std::vector<MemberId> holding_members() const;
   /// While others wait here, or are the homes of names of objects here: one of those that ever did or were,

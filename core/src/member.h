@@ -52,6 +52,7 @@ class Member : public std::enable_shared_from_this<Member> {
                                     const GetOptions& options);
   Result<WaitResult> wait(std::span<const Entry> entries, std::size_t count, Duration timeout);
   Result<ObjectRef> lookup(const Key& name, Duration timeout, const GetOptions& options);
+  Result<ObjectRef> find(const ObjectId& id, Duration timeout);
   Result<bool> contains(const Target& target, Duration timeout);
   void prefetch(std::span<const Entry> entries);
   bool is_ready(const Entry& entry);

@@ -230,15 +230,32 @@ Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOpt
   return hold(entry, {}, deadline.left(job_.clock));
 }
 
+Result<ObjectRef> Member::find(const ObjectId& id, Duration timeout) {
+  const auto owner = job_.peers->of_incarnation(id.high);
+  if (!owner)
+    return fail(Code::invalid, "Store::find",
+                fmt::format("object {} is of another job, or of an earlier life of its owner", id.to_hex()));
+  const Deadline deadline = Deadline::after(job_.clock, timeout);
+  HOLDFAST_TRY(const Entry entry, run<Entry>(0, [&](Channel& channel, auto done) {
+                 spawn(find_object(job_, channel, *owner, id, {}, deadline), done);
+               }));
+  return hold(entry, {}, deadline.left(job_.clock));
+}
+
 Status Member::barrier(Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   const MemberId root{0};
   WireWriter body;
-  body.put(barriers_.fetch_add(1, std::memory_order_relaxed));
+  // The same one again after it was given up: others may have passed it.
+  const std::uint64_t number = barriers_.load(std::memory_order_relaxed);
+  body.put(number);
   const auto reply = run<std::vector<std::byte>>(0, [&](Channel& channel, auto done) {
     spawn(channel.call(job_.peers->receiver(root), MessageType::arrive, body.take(), deadline), done);
   });
-  if (reply) return {};
+  if (reply) {
+    barriers_.store(number + 1, std::memory_order_relaxed);
+    return {};
+  }
   if (reply.error().code == Code::timed_out)
     return fail(Code::timed_out, "Store::barrier", "not all members arrived before the deadline");
   return name_peer(job_, root, reply.error(), "Store::barrier");

@@ -102,7 +102,8 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   set_log_prefix(fmt::format("rank {}", identity.rank));
   const std::uint64_t incarnation = job_.random.next();
   job_.name = identity.job;
-  job_.references = std::make_shared<References>(MemberId{identity.rank});
+  job_.references =
+      std::make_shared<References>(MemberId{identity.rank}, sure_to_be_held(job_.options.lifetime));
   job_.references->set_member(weak_from_this());
 
   std::vector<std::unique_ptr<Disk>> disks;
@@ -141,6 +142,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   card.incarnation = incarnation;
   card.address = endpoint->address();
   card.host_socket = sockets.socket_name();
+  card.spills = !job_.options.lifetime.spill.directories.empty();
   card.arena_bytes = job_.memory->arena().bytes();
   card.catalogue_at = catalogue.location;
   card.catalogue = geometry;

@@ -1,6 +1,9 @@
 #include "src/owned.h"
 
+#include <fmt/format.h>
+
 #include "src/block.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 
@@ -39,7 +42,12 @@ Task<Status> publish(Job& job, Agent& agent, Channel& channel, Key name, Entry e
     co_return Status{};
   }
   Status published = co_await publish_name(job, channel, name, entry, deadline);
-  if (!published && may_be_published(published.error())) agent.withdraw(name, entry.id);
+  if (published && job.holdings->lost_name(entry.id))
+    published = fail(Code::owner_lost, "Store::put",
+                     fmt::format("{}, the name's home, could not be reached for a while and was given up",
+                                 job.peers->describe(home)));
+  if (!published && may_be_published(published.error()) && !HOLDFAST_MUTATION(no_withdrawal))
+    agent.withdraw(name, entry.id);
   co_return published;
 }
 
@@ -98,7 +106,7 @@ Task<Status> erase(Job& job, Agent& agent, Channel& channel, Key name, Deadline 
 }
 
 Result<std::shared_ptr<Reference>> hold_here(Job& job, const Entry& entry, const TokenId& token) {
-  if (entry.owner != job.peers->self()) return job.references->share(entry.id, entry.owner);
+  if (entry.owner != job.peers->self()) return job.references->share(entry.id, entry.owner, job.clock.now());
   HOLDFAST_DO(job.holdings->hold_own(entry.id, token));
   return job.references->make_own(entry.id);
 }

@@ -1,5 +1,7 @@
 #include "src/peers.h"
 
+#include <algorithm>
+
 #define XXH_INLINE_ALL
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -61,6 +63,12 @@ bool Peers::is_home(MemberId member, const Key& name) const noexcept {
     if (other > weight || (other == weight && rank < member.value)) return false;
   }
   return true;
+}
+
+std::optional<MemberId> Peers::of_incarnation(std::uint64_t incarnation) const noexcept {
+  const auto found = std::ranges::find(*cards_, incarnation, &Card::incarnation);
+  if (found == cards_->end()) return std::nullopt;
+  return MemberId{static_cast<std::uint32_t>(found - cards_->begin())};
 }
 
 std::string Peers::describe(MemberId member) const {

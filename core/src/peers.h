@@ -1,6 +1,7 @@
 // The members of the job as their cards describe them, and the keys of their memory as they become known.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -41,6 +42,13 @@ class Peers {
   MemberId home_of(const Key& name) const noexcept;
   /// The same question about one member; cheaper where the answer is no.
   bool is_home(MemberId member, const Key& name) const noexcept;
+
+  /// Whose life it is; nothing for those of other jobs, and former ones.
+  std::optional<MemberId> of_incarnation(std::uint64_t incarnation) const noexcept;
+  template <class Which>
+  bool any(Which&& which) const {
+    return std::ranges::any_of(*cards_, which);
+  }
 
   /// "rank 3 on node07 (pid 4711)", for messages.
   std::string describe(MemberId member) const;

@@ -332,11 +332,13 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
   job.counters.add(Count::reference_messages);
   References& references = *job.references;
   const HoldRequest request{id, references.ask(id), token};
-  if (HOLDFAST_MUTATION(no_hold_before_redeem)) co_return references.granted(id, owner, request.number);
+  const TimePoint asked = job.clock.now();
+  if (HOLDFAST_MUTATION(no_hold_before_redeem))
+    co_return references.granted(id, owner, request.number, asked);
   WireWriter body;
   put_hold(body, request);
   auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
-  if (reply) co_return references.granted(id, owner, request.number);
+  if (reply) co_return references.granted(id, owner, request.number, asked);
   if (reply.error().code == Code::timed_out || reply.error().code == Code::owner_lost) {
     // It may have been granted, or be so yet. This follows the request on the same way, so it cannot be
     // overtaken by it; what is reported besides comes through even if their connection breaks.

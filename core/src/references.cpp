@@ -38,11 +38,13 @@ void References::something_to_report() {
   wake_();
 }
 
-std::shared_ptr<Reference> References::share(const ObjectId& id, MemberId owner) {
+std::shared_ptr<Reference> References::share(const ObjectId& id, MemberId owner, TimePoint now) {
   const std::lock_guard lock(mutex_);
   const auto at = borrowed_.find(id);
   // A drop under way ends what is held now; one that only waits to be reported is taken back.
   if (at == borrowed_.end() || at->second.reporting) return nullptr;
+  const bool in_doubt = !at->second.sure || now - heard_[owner] > sure_;
+  if (in_doubt && !HOLDFAST_MUTATION(trust_old_holds)) return nullptr;
   ++at->second.references;
   return std::make_shared<Reference>(shared_from_this(), id, owner);
 }
@@ -68,12 +70,29 @@ void References::refused(const ObjectId& id) {
   answered(id);
 }
 
-std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owner, std::uint64_t number) {
+/// After a silence, holds that were granted before it may be gone, whatever is heard from now on.
+void References::heard_from(MemberId owner, TimePoint when) {
+  TimePoint& last = heard_[owner];
+  if (when - last > sure_)
+    for (auto& [id, borrowed] : borrowed_)
+      if (borrowed.owner == owner) borrowed.sure = false;
+  last = std::max(last, when);
+}
+
+void References::asked_for_us(MemberId owner, TimePoint now) {
   const std::lock_guard lock(mutex_);
+  if (heard_.contains(owner)) heard_from(owner, now);
+}
+
+std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owner, std::uint64_t number,
+                                               TimePoint asked) {
+  const std::lock_guard lock(mutex_);
+  heard_from(owner, asked);
   Borrowed& borrowed = borrowed_[id];
   ++borrowed.references;
   borrowed.number = std::max(borrowed.number, number);
   borrowed.reporting = false;
+  borrowed.sure = true;
   borrowed.owner = owner;
   answered(id);
   return std::make_shared<Reference>(shared_from_this(), id, owner);
@@ -133,11 +152,13 @@ std::vector<ReferenceReport> References::take_reports(std::size_t most, UnderWay
     if (pending.under_way && under_way == UnderWay::wait) continue;
     ReferenceReport report;
     report.owner = owner;
-    const std::size_t tokens = std::min(most, pending.tokens.size());
-    std::move(pending.tokens.begin(), pending.tokens.begin() + static_cast<std::ptrdiff_t>(tokens),
-              std::back_inserter(report.tokens));
-    pending.tokens.erase(pending.tokens.begin(),
-                         pending.tokens.begin() + static_cast<std::ptrdiff_t>(tokens));
+    // Told again before the rest: an owner that hears of later ones first would take these for ended.
+    if (under_way == UnderWay::follow) report.tokens = std::exchange(pending.told, {});
+    const std::size_t new_tokens = std::min(most - report.tokens.size(), pending.tokens.size());
+    const auto tokens_end = pending.tokens.begin() + static_cast<std::ptrdiff_t>(new_tokens);
+    std::move(pending.tokens.begin(), tokens_end, std::back_inserter(report.tokens));
+    pending.tokens.erase(pending.tokens.begin(), tokens_end);
+    const std::size_t tokens = report.tokens.size();
     const std::size_t undone = std::min(most - tokens, pending.undone.size());
     const auto undone_end = pending.undone.begin() + static_cast<std::ptrdiff_t>(undone);
     report.undone.assign(pending.undone.begin(), undone_end);
@@ -159,6 +180,7 @@ std::vector<ReferenceReport> References::take_reports(std::size_t most, UnderWay
     pending.dropped.insert(pending.dropped.end(), later.begin(), later.end());
     if (report.tokens.empty() && report.drops.empty() && report.undone.empty()) continue;
     pending.under_way = true;
+    if (under_way == UnderWay::wait) pending.told = report.tokens;
     reports.push_back(std::move(report));
   }
   return reports;
@@ -170,12 +192,13 @@ void References::reported(ReferenceReport report, Outcome outcome) {
   const std::lock_guard lock(mutex_);
   Pending& pending = pending_[report.owner];
   pending.under_way = false;
+  guards = std::exchange(pending.told, {});
   if (outcome == Outcome::unheard) {
     pending.tokens.insert(pending.tokens.begin(), std::make_move_iterator(report.tokens.begin()),
                           std::make_move_iterator(report.tokens.end()));
     pending.undone.insert(pending.undone.end(), report.undone.begin(), report.undone.end());
   } else {
-    guards = std::move(report.tokens);
+    std::ranges::move(report.tokens, std::back_inserter(guards));
   }
   for (const ReferenceReport::Drop& drop : report.drops) {
     const auto at = borrowed_.find(drop.id);

@@ -68,7 +68,8 @@ struct ReferenceReport {
 /// Lives as long as the member or any handle. Any thread.
 class References : public std::enable_shared_from_this<References> {
  public:
-  explicit References(MemberId self) noexcept : self_(self) {}
+  /// `sure`: how long after an owner has asked for this process it has certainly not given it up.
+  References(MemberId self, Duration sure) noexcept : self_(self), sure_(sure) {}
 
   void set_member(std::weak_ptr<Member> member);
   std::shared_ptr<Member> member() const;
@@ -85,18 +86,24 @@ class References : public std::enable_shared_from_this<References> {
     return std::make_shared<Reference>(shared_from_this(), id, self_);
   }
 
-  /// A handle for another member's object that this process holds already; nullptr where it does not.
-  std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner);
+  /// A handle for another member's object that this process holds already. nullptr where it does not, or
+  /// where the owner may have given this process up meanwhile, and its holds with it: then it is to be asked
+  /// anew.
+  std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner, TimePoint now);
   /// A number for a new hold, to ask the owner for; one of the three below follows. No drop of the object is
   /// reported before: it would end this hold, too, where a later one was granted, and dropped, before the
   /// answer to this one was seen.
   std::uint64_t ask(const ObjectId& id);
-  /// The owner has granted it.
-  std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number);
+  /// The owner has granted it, when it was asked at `asked` or later.
+  std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number,
+                                     TimePoint asked);
   /// It has not.
   void refused(const ObjectId& id);
   /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
   void not_answered(const ObjectId& id, MemberId owner, std::uint64_t number);
+
+  /// The owner has looked whether this process is there.
+  void asked_for_us(MemberId owner, TimePoint now);
 
   /// A token that the owner, another member, will be told of.
   TokenId make_token(std::shared_ptr<Reference> reference);
@@ -127,20 +134,24 @@ class References : public std::enable_shared_from_this<References> {
     std::uint32_t references = 0;
     std::uint64_t number = 0;  ///< of the newest hold that was granted
     bool reporting = false;    ///< its drop is under way
+    bool sure = true;          ///< the owner knows of it
     MemberId owner;
   };
   struct Pending {
     std::vector<ReferenceReport::Token> tokens;
-    std::vector<ObjectId> dropped;  ///< perhaps held again since
+    std::vector<ReferenceReport::Token> told;  ///< by the report that is under way
+    std::vector<ObjectId> dropped;             ///< perhaps held again since
     std::vector<ReferenceReport::Drop> undone;
     std::uint64_t last_token = 0;
     bool under_way = false;
   };
   void dropped(const Reference& reference) noexcept;
-  void answered(const ObjectId& id);  // with the lock
-  void something_to_report();         // with the lock
+  void answered(const ObjectId& id);                // with the lock
+  void heard_from(MemberId owner, TimePoint when);  // with the lock
+  void something_to_report();                       // with the lock
 
   const MemberId self_;
+  const Duration sure_;
   std::atomic<bool> own_dropped_some_{false};
 
   mutable std::mutex mutex_;
@@ -153,6 +164,7 @@ class References : public std::enable_shared_from_this<References> {
   std::vector<ObjectId> own_dropped_;
   std::unordered_map<ObjectId, Borrowed> borrowed_;
   std::map<MemberId, Pending> pending_;
+  std::map<MemberId, TimePoint> heard_;  ///< when an owner of what is borrowed certainly knew of that
 };
 
 }  // namespace holdfast

@@ -24,12 +24,13 @@ constexpr unsigned kProbesThatFail = 3;
 
 }  // namespace
 
-Reporter::Reporter(Job& job, Channel& channel) : job_(job), channel_(channel) {
+Reporter::Reporter(Job& job, Channel& channel, Withdrawals& withdrawals)
+    : job_(job), channel_(channel), withdrawals_(withdrawals) {
   job_.references->set_wake([this] {
     something_.store(true, std::memory_order_release);
     channel_.wake();
   });
-  if (!job_.options.lifetime.spill.directories.empty())
+  if (job_.peers->any([](const Card& card) { return card.spills; }))
     job_.accesses.enable([this] {
       got_some_.store(true, std::memory_order_release);
       channel_.wake();
@@ -95,6 +96,7 @@ Task<References::Outcome> Reporter::send_report(MemberId owner, std::vector<std:
 /// came.
 void Reporter::send_hints() {
   for (const auto& [owner, objects] : job_.accesses.take()) {
+    if (!job_.peers->card(owner).spills) continue;
     if (owner == job_.peers->self()) {
       job_.holdings->used(objects);
       continue;
@@ -149,7 +151,9 @@ void Reporter::probed(MemberId member, const Status& alive) {
   const bool dead = for_long && unreached.probes >= kProbesThatFail;
   if (!dead && !channel_.is_replaced(job_.peers->receiver(member))) return;
   unreached_.erase(member);
-  job_.holdings->member_lost(member, *job_.peers);
+  // It may only have seemed to be dead: then it is to forget the names, as their objects do not keep them.
+  for (const auto& [name, id] : job_.holdings->member_lost(member, *job_.peers))
+    if (!HOLDFAST_MUTATION(keep_names_of_the_silent)) withdrawals_.add_name(name, id);
 }
 
 void Reporter::say_farewell() {

@@ -3,7 +3,9 @@
 // and driven by whoever drives that.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -11,17 +13,29 @@
 #include "holdfast/base/clock.h"
 #include "src/channel.h"
 #include "src/job.h"
+#include "src/withdrawals.h"
 
 namespace holdfast {
 
+/// How long a member that was looked for is sure that it was not given up: it may have been slow to see it.
+constexpr Duration sure_to_be_held(const LifetimeOptions& options) {
+  constexpr Duration kAtLeast = std::chrono::seconds(1);  // what it takes that enough probes fail
+  return std::max(options.member_timeout, kAtLeast) / 2;
+}
+
 class Reporter {
  public:
-  /// Both outlive it.
-  Reporter(Job& job, Channel& channel);
+  /// All outlive it.
+  Reporter(Job& job, Channel& channel, Withdrawals& withdrawals);
   ~Reporter();
 
   /// Starts what is due. When to call again; earlier, if the channel is woken.
   Deadline turn();
+
+  /// It has said something, so it lives.
+  void heard_from(MemberId member) {
+    if (!unreached_.empty()) unreached_.erase(member);
+  }
 
   /// Reports at the next turn: an owner is short of memory.
   void hurry() { report_at_ = job_.clock.now(); }
@@ -39,6 +53,7 @@ class Reporter {
 
   Job& job_;
   Channel& channel_;
+  Withdrawals& withdrawals_;
   std::atomic<bool> something_{false};  ///< to report; set by any thread
   std::optional<TimePoint> report_at_;
   std::optional<TimePoint> probe_at_;

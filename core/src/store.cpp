@@ -238,6 +238,11 @@ Status Store::erase(const Name& name, Duration timeout) {
   return name_in(name, member->erase(key, timeout));
 }
 
+Result<ObjectRef> Store::find(const ObjectId& id, Duration timeout) {
+  HOLDFAST_TRY(Member* const member, usable(member_, "Store::find"));
+  return member->find(id, timeout);
+}
+
 Result<ObjectRef> Store::redeem(std::string_view token, Duration timeout) {
   HOLDFAST_TRY(Member* const member, usable(member_, "Store::redeem"));
   return member->redeem(token, timeout);

@@ -1,5 +1,7 @@
 #include "src/access_log.h"
 
+#include <set>
+
 #include "tests/core/expect.h"
 
 namespace holdfast::test {
@@ -19,7 +21,7 @@ TEST(AccessLogTest, NotesASampleOnceAndWakesOnceForIt) {
   EXPECT_EQ(taken.at({3}), std::vector<std::uint64_t>{5});
   EXPECT_EQ(taken.at({0}), std::vector<std::uint64_t>{7});
   EXPECT_TRUE(log.take().empty());
-  for (int i = 0; i < 8; ++i) log.note({1, 6}, {3});
+  for (int i = 0; i < 16; ++i) log.note({1, 6}, {3});
   EXPECT_EQ(woken, 2);
   log.enable(nullptr);
   for (int i = 0; i < 100; ++i) log.note({1, 9}, {3});
@@ -34,6 +36,18 @@ TEST(AccessLogTest, KeepsTheLatestOfMany) {
   ASSERT_EQ(taken.size(), 1U);
   EXPECT_LE(taken.at({0}).size(), 64U);
   EXPECT_GT(taken.at({0}).front(), 99'000U);
+}
+
+TEST(AccessLogTest, ALoopHasNoFavourites) {
+  AccessLog log;
+  log.enable([] {});
+  std::set<std::uint64_t> noted;
+  for (int round = 0; round < 1000; ++round) {
+    for (std::uint64_t i = 0; i < 16; ++i) log.note({1, i}, {0});
+    const auto taken = log.take();
+    if (!taken.empty()) noted.insert(taken.at({0}).begin(), taken.at({0}).end());
+  }
+  EXPECT_EQ(noted.size(), 16U);
 }
 
 }  // namespace

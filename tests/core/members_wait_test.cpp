@@ -57,5 +57,22 @@ TEST_P(MembersWaitTest, WhatIsCalledOffWhileItIsLookedUpLeavesNoWaiterBehind) {
   EXPECT_TRUE(Ranks("called_off_early", job(2)).all_good());
 }
 
+const Scenario kImpatient("impatient_at_a_barrier", [](Line&) {
+  Store store = join();
+  const Name go = name("go");
+  if (store.rank() == 0) {
+    EXPECT_TRUE(fails(store.barrier(1ms), Code::timed_out));
+    EXPECT_TRUE(fails(store.barrier(1ms), Code::timed_out));
+    ASSERT_TRUE(good(store.put(go, pattern(10, 1))));
+  } else {
+    ASSERT_TRUE(good(store.get(go, kLong)));
+    if (store.rank() == 1) EXPECT_TRUE(fails(store.barrier(0ms), Code::timed_out));
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(good(store.barrier(kLong)));
+});
+TEST_P(MembersWaitTest, ABarrierThatWasGivenUpDoesNotCount) {
+  EXPECT_TRUE(Ranks("impatient_at_a_barrier", job(3)).all_good());
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -36,6 +36,22 @@ TEST_F(StoreLifetimeTest, WhatNothingKeepsStaysAsCacheAndCanBeHeldAgain) {
   EXPECT_TRUE(is_pattern(store.get(*again, 0s).value().bytes(), 1));
 }
 
+TEST_F(StoreLifetimeTest, WhatIsCachedIsFoundByItsIdUntilItsRoomIsNeeded) {
+  Store store = open_with(Collect::lazy);
+  const ObjectId id = put(store, 1000, 1).id();
+  ASSERT_TRUE(becomes_cached(store, 1));
+  {
+    const auto found = store.find(id, kLong);
+    ASSERT_TRUE(good(found));
+    EXPECT_EQ(store.stats().cached, 0U) << "it is held again";
+    EXPECT_TRUE(is_pattern(store.get(*found, 0s).value().bytes(), 1));
+  }
+  ASSERT_TRUE(becomes_cached(store, 1));
+  ASSERT_TRUE(good(store.erase(store.find(id, kLong).value(), 0s)));
+  EXPECT_TRUE(fails(store.find(id, kLong), Code::not_found, id.to_hex()));
+  EXPECT_TRUE(fails(store.find({id.high + 1, id.low}, kLong), Code::invalid, "another job"));
+}
+
 TEST_F(StoreLifetimeTest, AReferenceThatWasMovedFromRefersToNothing) {
   Store store = open_with(Collect::lazy);
   ObjectRef from = put(store, 1000, 1);

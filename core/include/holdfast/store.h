@@ -123,6 +123,11 @@ class Store {
   /// error.
   Status erase(const Name& name, Duration timeout);
 
+  /// A reference to an object by its id, of which nobody may hold a reference any more: Collect::lazy leaves
+  /// it as cache until its room is needed. Asks its owner. Errors: invalid (of another job, or an earlier
+  /// life of its owner), not_found, timed_out, owner_lost.
+  Result<ObjectRef> find(const ObjectId& id, Duration timeout);
+
   /// Turns ObjectRef::token's text back into a reference. Asks the owner, unless this process holds the
   /// object already. Errors: invalid (truncated, altered, of another job or version), expired, not_found,
   /// timed_out, owner_lost.
@@ -139,7 +144,9 @@ class Store {
 
   // --- the job
 
-  /// Returns when all members have called it as often as this one. Errors: timed_out, owner_lost (rank 0).
+  /// Returns when all members have called it as often as this one; a call that did not succeed does not
+  /// count, and may be repeated. By one thread of each member at a time. Errors: timed_out, owner_lost (rank
+  /// 0).
   Status barrier(Duration timeout);
 
   Stats stats() const;
