@@ -7,6 +7,7 @@
 
 #include "holdfast/base/log.h"
 #include "src/mutation.h"
+#include "src/owned.h"
 
 namespace holdfast {
 namespace {
@@ -244,13 +245,14 @@ void Agent::erase(const MessageHeader& message) {
   id.low = in.get<std::uint64_t>();
   if (!in.ok())
     return refuse(message, {Code::invalid, "Store::erase", "the request to erase makes no sense"});
-  const auto erased = job_.holdings->erase(id);
-  if (!erased) return refuse(message, erased.error());
-  if (erased->awaiting_unpin) collect_later();
+  const auto name = erase_own(job_, *this, id);
+  if (!name) return refuse(message, name.error());
+  // Who asked has the name forgotten, too, and waits for that; but may have given up by now.
+  if (*name) withdraw(**name, id);
   WireWriter body;
   put_status(body, {});
-  body.put(static_cast<std::uint8_t>(erased->name ? 1 : 0));
-  put_key(body, erased->name.value_or(Key{}));
+  body.put(static_cast<std::uint8_t>(*name ? 1 : 0));
+  put_key(body, name->value_or(Key{}));
   channel_->reply(message, body.bytes());
 }
 

@@ -91,7 +91,8 @@ Status Member::erase(const ObjectRef& ref, Duration timeout) {
     return run([&](Channel& channel) { return holdfast::erase(job_, *agent_, channel, entry, deadline); });
   HOLDFAST_TRY(const std::optional<Key> name, erase_own(job_, *agent_, entry.id));
   if (!name) return {};
-  return run([&](Channel& channel) { return forget_name(job_, channel, *name, entry.id, deadline); });
+  return run(
+      [&](Channel& channel) { return forget_name(job_, *agent_, channel, *name, entry.id, deadline); });
 }
 
 Status Member::erase(const Key& name, Duration timeout) {

@@ -70,12 +70,13 @@ Result<std::optional<Key>> erase_own(Job& job, Agent& agent, const ObjectId& id)
   return std::nullopt;
 }
 
-Task<Status> forget_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline) {
+Task<Status> forget_name(Job& job, Agent& agent, Channel& channel, Key name, ObjectId id, Deadline deadline) {
   Result<Entry> gone = Entry{};
   if (job.peers->home_of(name) == job.peers->self())
     gone = job.holdings->unpublish(name, id);
   else
     gone = co_await unpublish_name(job, channel, name, id, deadline);
+  if (!gone && may_be_published(gone.error())) agent.withdraw(name, id);
   if (gone || gone.error().code == Code::not_found) co_return Status{};
   co_return tl::unexpected(std::move(gone).error());
 }
@@ -87,7 +88,7 @@ Task<Status> erase(Job& job, Agent& agent, Channel& channel, Entry entry, Deadli
   }
   HOLDFAST_CO_TRY(const std::optional<Key> name, erase_own(job, agent, entry.id));
   if (!name) co_return Status{};
-  Status forgotten = co_await forget_name(job, channel, *name, entry.id, deadline);
+  Status forgotten = co_await forget_name(job, agent, channel, *name, entry.id, deadline);
   co_return forgotten;
 }
 
@@ -100,7 +101,7 @@ Task<Status> erase(Job& job, Agent& agent, Channel& channel, Key name, Deadline 
   Status erased = co_await erase(job, agent, channel, entry, deadline);
   if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
     co_return erased;
-  Status forgotten = co_await forget_name(job, channel, name, entry.id, deadline);
+  Status forgotten = co_await forget_name(job, agent, channel, name, entry.id, deadline);
   if (forgotten && erased.error().code == Code::owner_lost) agent.withdraw(entry.owner, entry.id);
   co_return forgotten;
 }

@@ -29,8 +29,9 @@ Task<Status> give_name(Job& job, Agent& agent, Channel& channel, Key name, Entry
 /// is to forget it. Errors: not_found.
 Result<std::optional<Key>> erase_own(Job& job, Agent& agent, const ObjectId& id);
 
-/// A name goes, if it stands for `id`; also if it had gone. Errors: timed_out, owner_lost.
-Task<Status> forget_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline);
+/// A name goes, if it stands for `id`; also if it had gone. Its home is told until it has heard, also after
+/// these errors: timed_out, owner_lost.
+Task<Status> forget_name(Job& job, Agent& agent, Channel& channel, Key name, ObjectId id, Deadline deadline);
 
 /// Erases an object and its name, wherever they are. Errors: not_found, timed_out, owner_lost.
 Task<Status> erase(Job& job, Agent& agent, Channel& channel, Entry entry, Deadline deadline);

@@ -318,6 +318,16 @@ class Generator {
     add({who, what, 0, 0, 1});
   }
 
+  /// Longer than any of the protocols' timeouts.
+  std::uint64_t seldom_long() { return rare_.one_in(12) ? rare_.below(40'000'000) : 0; }
+
+  /// From all others, or from about half of them.
+  void cut_off(std::uint32_t who) {
+    const bool half = rare_.one_in(2);
+    for (std::uint32_t other = 0; other < out_.members; other += out_.members_per_host)
+      if (!half || rare_.one_in(2)) add({who, Act::cut, 0, other, 0});
+  }
+
   void trouble() {
     if (out_.disks != 0 && disks_.one_in(3)) return disk_trouble();
     const bool network = weather_ != Weather::deaths, deaths = weather_ != Weather::network;
@@ -337,7 +347,7 @@ class Generator {
         break;
       case 2:
         add({who, Act::stop, 0});
-        now_ += random_.below(pick<std::uint64_t>({1'000, 3'000'000}));
+        now_ += random_.below(pick<std::uint64_t>({1'000, 3'000'000})) + seldom_long();
         add({who, Act::resume, 0});
         break;
       case 3:
@@ -347,7 +357,8 @@ class Generator {
       case 5:
         if (!network) break;
         add({who, Act::cut, 0, other, random_.below(2)});
-        now_ += random_.below(pick<std::uint64_t>({10'000, 500'000, 8'000'000}));
+        if (rare_.one_in(6)) cut_off(who);
+        now_ += random_.below(pick<std::uint64_t>({10'000, 500'000, 8'000'000})) + seldom_long();
         add({who, Act::heal, 0});
         break;
       default:

@@ -52,13 +52,23 @@ std::optional<std::uint32_t> Oracle::number_of(const ObjectId& id) const {
 }
 
 Oracle::Naming& Oracle::naming(std::uint32_t name, std::uint32_t object) {
-  if (names_being_erased_[name] > 0) erasing(object);
+  for (auto& [number, erasure] : erasures_)
+    if (erasure.name == name) {
+      erasing(object);
+      erasure.objects.push_back(object);
+    }
   return names_[name].emplace_back(Naming{object, now(), {}, false});
 }
 
-void Oracle::erasing_name(std::uint32_t name) {
-  ++names_being_erased_[name];
-  for (const Naming& naming : names_[name]) erasing(naming.object);
+std::uint64_t Oracle::erasing_name(std::uint32_t name) {
+  Erasure erasure{name, now(), {}};
+  for (const Naming& naming : names_[name]) {
+    if (naming.failed) continue;
+    erasing(naming.object);
+    erasure.objects.push_back(naming.object);
+  }
+  erasures_.emplace(next_erasure_, std::move(erasure));
+  return next_erasure_++;
 }
 
 MemberId Oracle::home_of(std::uint32_t name) const {
@@ -72,6 +82,7 @@ MemberId Oracle::home_of(std::uint32_t name) const {
 void Oracle::disk_trouble(MemberId member, Act act) {
   if (scenario_.disks == 0) return;
   slow_disks_[member.value] = true;
+  if (act == Act::disk_full) full_disks_[member.value] = true;
   if (act == Act::disk_fail || act == Act::disk_damage) bad_disks_[member.value] = true;
 }
 
@@ -101,9 +112,9 @@ void Oracle::healed() {
     if (silence.one != silence.other && !silence.end) silence.end = now();
 }
 
-/// One may have declared the other dead: it was silent for as long as that takes, but for moments in which
-/// nobody may have looked.
-bool Oracle::were_silent(MemberId one, MemberId other) const {
+/// One may have declared the other dead since: it was silent for as long as that takes, but for moments in
+/// which nobody may have looked.
+bool Oracle::were_silent(MemberId one, MemberId other, TimePoint after) const {
   constexpr Duration kBetweenLooks = std::chrono::seconds(1);
   const Duration noticed =
       std::chrono::milliseconds(std::max(scenario_.detection_ms, scenario_.member_timeout_ms));
@@ -116,7 +127,7 @@ bool Oracle::were_silent(MemberId one, MemberId other) const {
     if (!concerned) continue;
     if (!end || silence.start > *end + kBetweenLooks) start = silence.start;
     end = std::max(end.value_or(start), silence.end.value_or(now()));
-    if (*end - start >= noticed) return true;
+    if (*end - start >= noticed && *end > after) return true;
   }
   return false;
 }
@@ -140,9 +151,9 @@ bool Oracle::was_pending(const Operation& operation, const Object& object) const
   return object.state == State::drafting || object.decided_from + longest_trip() > operation.deadline.time();
 }
 
-bool Oracle::may_be_gone(const Object& object, MemberId holder) const {
-  return object.erase_tried || object.state == State::failed ||
-         cluster_.lives(object.owner) != object.owner_life || were_silent(object.owner, holder);
+bool Oracle::may_be_gone(const Object& object, MemberId holder, TimePoint since) const {
+  return object.erases > 0 || object.state == State::failed ||
+         cluster_.lives(object.owner) != object.owner_life || were_silent(object.owner, holder, since);
 }
 
 // --- what came of it
@@ -174,8 +185,10 @@ bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, 
   if (scenario_.disks == 0) return false;
   const bool bad = bad_disks_.contains(object.owner.value);
   if (code != Code::timed_out) return bad && (code == Code::corrupt || code == Code::system);
-  return bad || scenario_.disk_kib != 0 || slow_disks_.contains(object.owner.value) ||
-         shared_memory_with_many(operation, object.owner) || had_memory_pinned(operation, object.owner) ||
+  // A directory that refused a write is not asked again: what is in memory may have to stay there.
+  return bad || full_disks_.contains(object.owner.value) || scenario_.disk_kib != 0 ||
+         slow_disks_.contains(object.owner.value) || shared_memory_with_many(operation, object.owner) ||
+         had_memory_pinned(operation, object.owner) ||
          operation.deadline.time() - operation.start < kEnoughForDisks;
 }
 
@@ -184,7 +197,7 @@ bool Oracle::may_be(const Operation& operation, const Object& object, const Erro
   if (may_be_from_disk(operation, object, error.code)) return true;
   switch (error.code) {
     case Code::not_found:
-      return may_be_gone(object, operation.member);
+      return may_be_gone(object, operation.member, operation.held_since);
     case Code::timed_out:
       return was_pending(operation, object) || was_hurried(operation) || concerned;
     case Code::owner_lost:
@@ -240,7 +253,10 @@ const Oracle::Naming* Oracle::stable(std::uint32_t name, TimePoint before) const
   const auto known = names_.find(name);
   if (known == names_.end()) return nullptr;
   for (const Naming& naming : known->second)
-    if (naming.done && *naming.done < before && !objects_.at(naming.object).erase_tried) return &naming;
+    if (const Object& object = objects_.at(naming.object);
+        naming.done && *naming.done < before && object.erases == 0 && is_owners_life(object) &&
+        !were_silent(object.owner, home_of(name), naming.start))
+      return &naming;
   return nullptr;
 }
 
@@ -310,7 +326,7 @@ void Oracle::got_parts(const Operation& operation, std::uint32_t object,
     const bool from_part = std::ranges::any_of(it.parts, [&](std::uint32_t part) {
       // They are there as long as the object's owner holds them.
       return may_be(operation, objects_.at(part), parts.error()) ||
-             (parts.error().code == Code::not_found && may_be_gone(objects_.at(part), it.owner));
+             (parts.error().code == Code::not_found && may_be_gone(objects_.at(part), it.owner, {}));
     });
     if (!from_part) judge(operation, it, parts.error());
     return;
@@ -332,25 +348,31 @@ void Oracle::sealed(const Operation& operation, std::uint32_t object, std::uint3
   if (handle) {
     if (naming == nullptr) return;
     naming->done = now();
-    if (it.erase_tried) return;  // the name may be free again before its put has heard that it had it
+    if (it.erases > 0) return;  // the name may be free again before its put has heard that it had it
     for (const Naming& other : names_[name])
-      if (other.object != object && other.done && !objects_.at(other.object).erase_tried &&
+      if (other.object != object && other.done && objects_.at(other.object).erases == 0 &&
           !is_troubled(home_of(name)))
         complain(fmt::format("{}: object {} has the name already", operation.what, other.object));
     return;
   }
-  if (naming != nullptr) naming->failed = true;
+  // Without an answer it may stand until its home has heard that it does not.
+  const Code code = handle.error().code;
+  if (naming != nullptr) naming->failed = code != Code::timed_out && code != Code::owner_lost;
   const bool concerned = is_troubled(operation.member) || (name != 0 && is_troubled(home_of(name)));
   const auto allowed = [&] {
     switch (handle.error().code) {
       case Code::exists:
-        return name != 0 && names_[name].size() > 1;
+        return name != 0 && std::ranges::any_of(names_[name], [&](const Naming& other) {
+                 const Object& its = objects_.at(other.object);
+                 return other.object != object && !other.failed &&
+                        (!its.erased || *its.erased > operation.start);
+               });
       case Code::timed_out:
         return name != 0 && (concerned || was_hurried(operation));
       case Code::owner_lost:
         return name != 0 && concerned;
       case Code::not_found:
-        return name != 0 && it.erase_tried;
+        return name != 0 && it.erases > 0;
       case Code::full:
         return may_be_full(operation, {home_of(name)});
       case Code::denied:
@@ -369,7 +391,8 @@ void Oracle::redeemed(const Operation& operation, const Token& token, const Resu
   // Without its maker a token that the owner has not heard of is worth nothing; but who leaves has told
   // first.
   const bool told = left_.contains(token.maker.value) && !is_troubled(it.owner);
-  const bool alone = (is_troubled(token.maker) && !told) || were_silent(token.maker, it.owner);
+  const bool alone =
+      (is_troubled(token.maker) && !told) || were_silent(token.maker, it.owner, token.held_since);
   if (error.code == Code::expired &&
       (alone || now() - token.made >= std::chrono::milliseconds(scenario_.token_ms)))
     return;
@@ -386,6 +409,8 @@ void Oracle::judge_erase(const Operation& operation, bool concerned, const Statu
 }
 
 void Oracle::erased(const Operation& operation, std::uint32_t object, const Status& status) {
+  if (status) objects_.at(object).erased = now();
+  if (!status && status.error().code == Code::not_found) --objects_.at(object).erases;
   const bool home_troubled = std::ranges::any_of(names_, [&](const auto& named) {
     return is_troubled(home_of(named.first)) &&
            std::ranges::any_of(named.second,
@@ -396,9 +421,14 @@ void Oracle::erased(const Operation& operation, std::uint32_t object, const Stat
               status);
 }
 
-void Oracle::erased_name(const Operation& operation, std::uint32_t name, const Status& status) {
-  --names_being_erased_[name];
-  judge_erase(operation, named_troubled(operation, name), status);
+void Oracle::erased_name(const Operation& operation, std::uint64_t number, const Status& status) {
+  const Erasure erasure = std::move(erasures_.extract(number).mapped());
+  for (const std::uint32_t object : erasure.objects)
+    if (!status && status.error().code == Code::not_found) --objects_.at(object).erases;
+  if (status)
+    for (const Naming& naming : names_[erasure.name])
+      if (naming.done && *naming.done < erasure.start) objects_.at(naming.object).erased = now();
+  judge_erase(operation, named_troubled(operation, erasure.name), status);
 }
 
 }  // namespace holdfast::sim::test

@@ -27,7 +27,8 @@ class Oracle {
     ObjectId id;
     std::uint64_t bytes = 0;
     State state = State::drafting;
-    bool erase_tried = false;
+    std::uint32_t erases = 0;          ///< that are under way, or were not refused
+    std::optional<TimePoint> erased;   ///< when it, and its name, had certainly gone
     TimePoint decided_from;            ///< when its seal was begun, or it was abandoned
     std::vector<std::uint32_t> parts;  ///< objects that it declares
   };
@@ -35,7 +36,7 @@ class Oracle {
     std::uint32_t object = 0;
     TimePoint start;
     std::optional<TimePoint> done;  ///< when it had succeeded
-    bool failed = false;
+    bool failed = false;            ///< and never stood, or was taken back by its put
   };
   /// An operation as it was started.
   struct Operation {
@@ -44,6 +45,7 @@ class Oracle {
     std::uint32_t life = 0;
     TimePoint start;
     Deadline deadline = Deadline::never();
+    TimePoint held_since;      ///< by its member: the handle that it is done with
     std::uint32_t object = 0;  ///< that it is about; or the name
     std::uint32_t name = 0;
     std::uint64_t bytes = 0;   ///< that it may take of its member's memory, beyond those of one object
@@ -53,6 +55,7 @@ class Oracle {
     std::uint32_t object = 0;
     MemberId maker;
     TimePoint made;
+    TimePoint held_since;  ///< by its maker
   };
 
   Oracle(Cluster& cluster, const Scenario& scenario) : cluster_(cluster), scenario_(scenario) {}
@@ -63,8 +66,9 @@ class Oracle {
   Object* find(std::uint32_t object);
   std::optional<std::uint32_t> number_of(const ObjectId& id) const;
   Naming& naming(std::uint32_t name, std::uint32_t object);
-  void erasing(std::uint32_t object) { objects_.at(object).erase_tried = true; }
-  void erasing_name(std::uint32_t name);
+  void erasing(std::uint32_t object) { ++objects_.at(object).erases; }
+  /// Gives its number, for erased_name().
+  std::uint64_t erasing_name(std::uint32_t name);
   /// `act` was done to the member's disks.
   void disk_trouble(MemberId member, Act act);
   void trouble(MemberId member) {
@@ -117,10 +121,16 @@ class Oracle {
               const Result<Handle>& handle);
   void redeemed(const Operation& operation, const Token& token, const Result<Handle>& handle);
   void erased(const Operation& operation, std::uint32_t object, const Status& status);
-  void erased_name(const Operation& operation, std::uint32_t name, const Status& status);
+  void erased_name(const Operation& operation, std::uint64_t erasure, const Status& status);
 
-  /// An object that `holder`, who lives, has a handle of, is there.
-  void check_kept(MemberId holder, std::uint32_t object);
+  /// All that was done is mended, and was long ago: what holds from now on is what holds in a calm job, but
+  /// for members that have died, and what was lost meanwhile.
+  void all_is_well();
+  /// A name that stands for something stands for an object that is there; and one that was put stands.
+  void check_names(std::uint32_t names);
+
+  /// An object that `holder`, who lives, has had a handle of since then, is there.
+  void check_kept(MemberId holder, std::uint32_t object, TimePoint since);
   /// Has cached objects go, as an allocation of all the arena does; what they kept on disk goes a little
   /// later.
   Status evict_all(MemberId member);
@@ -151,15 +161,17 @@ class Oracle {
   bool had_memory_pinned(const Operation& operation, MemberId owner) const;
   TimePoint now() const { return cluster_.timeline().now(); }
   bool is_troubled(MemberId member) const { return troubled_.contains(member.value); }
-  bool is_owners_life(const Object& object) { return cluster_.lives(object.owner) == object.owner_life; }
+  bool is_owners_life(const Object& object) const {
+    return cluster_.lives(object.owner) == object.owner_life;
+  }
   bool may_be_strangers(MemberId one, MemberId other) const {
     return cluster_.lives(one) > 1 || cluster_.lives(other) > 1;
   }
-  bool were_silent(MemberId one, MemberId other) const;
+  bool were_silent(MemberId one, MemberId other, TimePoint after) const;
   Duration longest_trip() const;
   bool was_hurried(const Operation& operation) const;
   bool was_pending(const Operation& operation, const Object& object) const;
-  bool may_be_gone(const Object& object, MemberId holder) const;
+  bool may_be_gone(const Object& object, MemberId holder, TimePoint since) const;
   void complain(const Operation& operation, const Error& error);
   void complain(std::string what);
   void judge(const Operation& operation, const Object& object, const Error& error);
@@ -178,10 +190,18 @@ class Oracle {
   const Scenario& scenario_;
   std::map<std::uint32_t, Object> objects_;
   std::map<std::uint32_t, std::vector<Naming>> names_;
-  std::map<std::uint32_t, std::uint32_t> names_being_erased_;  ///< by how many
+  /// Erases by name that are under way: what they may concern.
+  struct Erasure {
+    std::uint32_t name = 0;
+    TimePoint start;
+    std::vector<std::uint32_t> objects;
+  };
+  std::map<std::uint64_t, Erasure> erasures_;
+  std::uint64_t next_erasure_ = 0;
   std::map<std::uint32_t, bool> troubled_;
   std::set<std::uint32_t> left_;              ///< of the troubled, those who only took their leave
   std::map<std::uint32_t, bool> bad_disks_;   ///< members whose disks have lost something, or refused it
+  std::map<std::uint32_t, bool> full_disks_;  ///< or had no room
   std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
   std::map<std::uint64_t, Use> uses_;         ///< by the operation's number
   std::map<std::uint32_t, Many> many_;        ///< by member

@@ -7,15 +7,45 @@
 
 namespace holdfast::sim::test {
 
-void Oracle::check_kept(MemberId holder, std::uint32_t object) {
+void Oracle::all_is_well() {
+  for (std::uint32_t rank = 0; rank < cluster_.size(); ++rank)
+    if (cluster_.life({rank}) != nullptr && cluster_.lives({rank}) == 1) troubled_.erase(rank);
+  slow_disks_.clear();
+}
+
+void Oracle::check_names(std::uint32_t names) {
+  for (std::uint32_t name = 1; name <= names; ++name) {
+    const MemberId home = home_of(name);
+    Life* const life = cluster_.life(home);
+    if (life == nullptr || is_troubled(home)) continue;
+    const auto found = life->job().holdings->look(key_of_name(name));
+    const Naming* const there = stable(name, now());
+    if (there != nullptr && !is_troubled(objects_.at(there->object).owner) &&
+        (!found || found->id != objects_.at(there->object).id))
+      complain(fmt::format("name {} was given to object {}, and is not found", name, there->object));
+    if (!found) continue;
+    const auto number = number_of(found->id);
+    if (!number) {
+      complain(fmt::format("name {} stands for what nobody has put", name));
+      continue;
+    }
+    const Object& object = objects_.at(*number);
+    Life* const owner = cluster_.life(object.owner);
+    if (owner != nullptr && is_owners_life(object) && !owner->job().holdings->look(Key::of(object.id)))
+      complain(fmt::format("name {} stands for object {}, which is gone", name, *number));
+  }
+}
+
+void Oracle::check_kept(MemberId holder, std::uint32_t object, TimePoint since) {
   const Object& it = objects_.at(object);
   Life* const owner = cluster_.life(it.owner);
-  if (it.state != State::sealed || owner == nullptr || owner->leaving() || may_be_gone(it, holder)) return;
+  if (it.state != State::sealed || owner == nullptr || owner->leaving() || may_be_gone(it, holder, since))
+    return;
   const auto found = owner->job().memory->view(it.owner)->catalogue.find(Key::of(it.id));
   if (!found || !*found)
     complain(fmt::format("object {} of rank {} was freed, but rank {} holds it", object, it.owner.value,
                          holder.value));
-  for (const std::uint32_t part : it.parts) check_kept(it.owner, part);
+  for (const std::uint32_t part : it.parts) check_kept(it.owner, part, {});
 }
 
 /// Its restores and writes have ended, nothing of a dead object is on its disks, and it sleeps.

@@ -84,7 +84,7 @@ void Player::make(const Step& step) {
   if (step.act == Act::put_parts) {
     const auto part = hands_[step.member].held.find(step.other);
     if (part == hands_[step.member].held.end()) return;
-    parts.push_back(part->second);
+    parts.push_back(part->second.handle);
   }
   making_.insert(step.object);
   const Duration time = timeout();
@@ -103,10 +103,10 @@ void Player::made(const Step& step, std::unique_ptr<DraftState> draft) {
   std::ranges::copy(bytes, draft->block.address + draft->layout.payload_offset());
   Oracle::Object& object = oracle_.made(
       step.object,
-      {member, cluster_->lives(member), draft->id, step.amount, Oracle::State::drafting, false, {}, {}});
+      {member, cluster_->lives(member), draft->id, step.amount, Oracle::State::drafting, 0, {}, {}, {}});
   if (step.act == Act::put_parts) object.parts.push_back(step.other);
   auto& hands = hands_[step.member];
-  if (step.act == Act::draft) hands.held[step.object] = app(member).promise(*draft);
+  if (step.act == Act::draft) take(member, step.object, app(member).promise(*draft));
   hands.drafts[step.object] = std::move(draft);
   if (step.act == Act::draft) return;
   seal(step.act == Act::put ? step : Step{step.at_us, step.member, Act::put, step.object, 0, step.amount});
@@ -134,7 +134,7 @@ void Player::seal(const Step& step) {
       app(member).seal(std::move(draft), name != 0 ? std::optional(key_of_name(name)) : std::nullopt, time),
       [this, step, name](const Operation& ended, Result<Handle>& handle) {
         oracle_.sealed(ended, step.object, name, handle);
-        if (handle) hands_[step.member].held[step.object] = std::move(*handle);
+        if (handle) take({step.member}, step.object, std::move(*handle));
       });
 }
 
@@ -142,10 +142,11 @@ void Player::act_by_handle(const Step& step) {
   const auto by = bearer(step);
   if (!by) return;
   const MemberId member = by->member;
-  const Handle handle = *by->handle;  // kept until the operation has ended, as a caller does
+  const Handle handle = by->held->handle;  // kept until the operation has ended, as a caller does
   const Entry entry = handle.entry;
   const Duration time = timeout();
-  const Operation operation = begin(member, step.act, step.object, 0, time);
+  Operation operation = begin(member, step.act, step.object, 0, time);
+  operation.held_since = by->held->since;
   const std::uint32_t object = step.object;
   std::optional<ByteRange> range;
   switch (step.act) {
@@ -195,13 +196,13 @@ void Player::act_by_handle(const Step& step) {
                    if (!parts) return;
                    for (Handle& part : *parts)
                      if (const auto number = oracle_.number_of(part.entry.id))
-                       hands_[ended.member.value].held[*number] = std::move(part);
+                       take(ended.member, *number, std::move(part));
                  });
     case Act::prefetch:
       app(member).prefetch(entry);
       return nudge(member);
     case Act::pass:
-      return pass(member, handle, object, {step.other % cluster_->size()}, step.amount);
+      return pass(member, *by->held, object, {step.other % cluster_->size()}, step.amount);
     case Act::drop:
       hands_[member.value].held.erase(object);
       return;
@@ -220,8 +221,11 @@ void Player::get_many(MemberId member, const Entry& like) {
   std::vector<Entry> entries;
   std::vector<std::uint32_t> objects;
   std::vector<Handle> handles;
-  for (const auto& [object, handle] : hands_[member.value].held) {
+  TimePoint held_since = timeline().now();
+  for (const auto& [object, held] : hands_[member.value].held) {
+    const auto& [handle, since] = held;
     if (handle.entry.owner != like.owner) continue;
+    held_since = std::min(held_since, since);
     entries.push_back(handle.entry);
     objects.push_back(object);
     handles.push_back(handle);
@@ -229,6 +233,7 @@ void Player::get_many(MemberId member, const Entry& like) {
   const Duration time = timeout();
   Operation operation = begin(member, Act::get_many, objects.front(), 0, time);
   for (const Entry& entry : entries) operation.bytes += entry.layout.size;
+  operation.held_since = held_since;
   operation.blocks = static_cast<std::uint32_t>(entries.size());
   oracle_.many_begun(member, like.owner);
   const std::uint64_t number = next_operation_++;
@@ -249,10 +254,9 @@ void Player::get_many(MemberId member, const Entry& like) {
   nudge(member);
 }
 
-void Player::pass(MemberId from, const Handle& handle, std::uint32_t object, MemberId to,
-                  std::uint64_t onward) {
-  const PassedToken token = app(from).token(handle);
-  const Oracle::Token known{object, from, timeline().now()};
+void Player::pass(MemberId from, const Held& held, std::uint32_t object, MemberId to, std::uint64_t onward) {
+  const PassedToken token = app(from).token(held.handle);
+  const Oracle::Token known{object, from, timeline().now(), held.since};
   // Faster than its report, or slower; rarely too late.
   const Duration longest[] = {10us, 1ms, 8ms, std::chrono::milliseconds(scenario_.token_ms) * 2};
   timeline().after(random_.up_to(longest[random_.below(std::size(longest))]),
@@ -267,12 +271,11 @@ void Player::redeem(PassedToken token, Oracle::Token known, MemberId to, std::ui
       [this, known, to, onward](const Operation& ended, Result<Handle>& handle) {
         oracle_.redeemed(ended, known, handle);
         if (!handle) return;
-        Handle& held = hands_[to.value].held[known.object];
-        held = std::move(*handle);
+        take(to, known.object, std::move(*handle));
         if (onward == 0 || !runs(to)) return;
         // A chain, or a ring: some keep it, some only hand it on.
         const MemberId next{(to.value + 1 + known.object % 3) % cluster_->size()};
-        pass(to, held, known.object, next, onward - 1);
+        pass(to, hands_[to.value].held[known.object], known.object, next, onward - 1);
         if (known.object % 2 == 0) hands_[to.value].held.erase(known.object);
       });
 }
@@ -296,12 +299,12 @@ void Player::act_by_name(const Step& step) {
                  oracle_.looked_up(ended, name, waits, handle);
                  if (!handle) return;
                  if (const auto object = oracle_.number_of(handle->entry.id))
-                   hands_[ended.member.value].held[*object] = std::move(*handle);
+                   take(ended.member, *object, std::move(*handle));
                });
-  oracle_.erasing_name(name);
+  const std::uint64_t erasure = oracle_.erasing_name(name);
   run(step.act, operation, app(member).erase(key_of_name(name), time),
-      [this, name](const Operation& ended, const Status& status) {
-        oracle_.erased_name(ended, name, status);
+      [this, erasure](const Operation& ended, const Status& status) {
+        oracle_.erased_name(ended, erasure, status);
       });
 }
 

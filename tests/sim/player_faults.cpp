@@ -107,6 +107,31 @@ void Player::disk_fault(const Step& step) {
   }
 }
 
+/// What somebody holds can be read, whatever has happened before.
+void Player::get_everything() {
+  constexpr Duration kEnough = 3s;
+  for (std::size_t i = 0, more = 1; more > 0; ++i) {
+    more = 0;
+    for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
+      const auto& held = hands_[rank].held;
+      if (!runs({rank}) || held.size() <= i) continue;
+      ++more;
+      const std::uint32_t object = std::next(held.begin(), static_cast<std::ptrdiff_t>(i))->first;
+      const auto [handle, since] = held.at(object);
+      Operation operation = begin({rank}, Act::get, object, 0, kEnough);
+      operation.held_since = since;
+      operation.what += ", at the end";
+      run(Act::get, operation, app({rank}).get(handle.entry, {}, GetOptions::Missing::wait, kEnough),
+          [this, object, kept = handle](const Operation& ended, const Result<Pin>& pin) {
+            oracle_.got(ended, object, pin, {});
+          });
+    }
+    const Deadline last = Deadline::after(timeline().clock(), 2 * kEnough);
+    do timeline().run_for(5ms);
+    while (!under_way_.empty() && !last.passed(timeline().clock()));
+  }
+}
+
 /// Everything is mended and everybody lets go of everything: then nothing is left.
 void Player::settle() {
   fault({0, 0, Act::heal});
@@ -121,6 +146,8 @@ void Player::settle() {
   timeline().run_for(kSettle);
   check_kept();
   for (const auto& [number, operation] : under_way_) oracle_.never_ended(operation);
+  oracle_.all_is_well();
+  get_everything();
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     for (auto& [object, draft] : hands_[rank].drafts)
       if (runs({rank})) app({rank}).abandon(std::move(draft));
@@ -128,6 +155,9 @@ void Player::settle() {
   }
   timeline().run_for(kSettle + std::chrono::milliseconds(scenario_.token_ms));
   constexpr std::uint32_t kMostNames = 64;
+  // Names keep their objects when nothing else does, and room is needed.
+  for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) (void)oracle_.evict_all({rank});
+  oracle_.check_names(kMostNames);
   bool erases = false;  // one that the others hear
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     const bool is_stranger = cluster_->lives({rank}) > 1;  // heard by itself alone

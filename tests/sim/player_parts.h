@@ -60,14 +60,18 @@ class Player {
   static constexpr Duration kTimeouts[] = {5ms, 100ms, 3s};
 
   /// What a member's program has in hands, in its present life.
+  struct Held {
+    Handle handle;
+    TimePoint since;
+  };
   struct Hands {
-    std::map<std::uint32_t, Handle> held;
+    std::map<std::uint32_t, Held> held;
     std::map<std::uint32_t, std::unique_ptr<DraftState>> drafts;
     std::map<std::uint64_t, Pin> pins;
   };
   struct Bearer {
     MemberId member;
-    Handle* handle = nullptr;
+    const Held* held = nullptr;
   };
 
   static std::unique_ptr<Cluster> start(const Scenario& scenario) {
@@ -88,6 +92,7 @@ class Player {
             cluster_->lives(member),
             timeline().now(),
             Deadline::after(timeline().clock(), timeout),
+            {},
             object,
             name};
   }
@@ -136,6 +141,9 @@ class Player {
     return std::nullopt;
   }
 
+  void take(MemberId member, std::uint32_t object, Handle handle) {
+    hands_[member.value].held[object] = {std::move(handle), timeline().now()};
+  }
   void act(const Step& step);
   void act_by_handle(const Step& step);
   void act_by_name(const Step& step);
@@ -143,7 +151,7 @@ class Player {
   void made(const Step& step, std::unique_ptr<DraftState> draft);
   void seal(const Step& step);
   void get_many(MemberId member, const Entry& like);
-  void pass(MemberId from, const Handle& handle, std::uint32_t object, MemberId to, std::uint64_t onward);
+  void pass(MemberId from, const Held& held, std::uint32_t object, MemberId to, std::uint64_t onward);
   void redeem(PassedToken token, Oracle::Token known, MemberId to, std::uint64_t onward);
   void fault(const Step& step);
   void disk_fault(const Step& step);
@@ -153,8 +161,9 @@ class Player {
   void check_kept() {
     for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank)
       if (cluster_->life({rank}) != nullptr && !cluster_->life({rank})->leaving())
-        for (const auto& [object, handle] : hands_[rank].held) oracle_.check_kept({rank}, object);
+        for (const auto& [object, held] : hands_[rank].held) oracle_.check_kept({rank}, object, held.since);
   }
+  void get_everything();
   void settle();
 
   Scenario scenario_;

@@ -56,7 +56,7 @@ TEST(SimulatedJobs, DoWhatTheyAreMeantTo) {
     for (const Step& step : scenario.steps) acts.insert(step.act);
     for (const auto& [what, count] : play(scenario).ended) ended[what] += count;
   }
-  for (std::size_t act = 0; act <= static_cast<std::size_t>(Act::full_queues); ++act)
+  for (std::size_t act = 0; act <= static_cast<std::size_t>(Act::slow_host); ++act)
     EXPECT_TRUE(acts.contains(static_cast<Act>(act))) << to_string(static_cast<Act>(act));
   for (const char* const what : {"put ok",
                                  "put exists",

@@ -2,8 +2,11 @@
 // looks its neighbour's up, gets it, passes it on to another one, and lets go; in between, all hold for ten
 // seconds.
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -163,5 +166,17 @@ int main(int count, char** arguments) {
     fmt::print(stderr, "usage: simulate_scale MEMBERS...\n");
     return 2;
   }
-  for (int i = 1; i < count; ++i) run(static_cast<std::uint32_t>(std::strtoul(arguments[i], nullptr, 10)));
+  // Each in a process of its own: what one leaves in the heap would be missing in the memory of the next.
+  for (int i = 1; i < count; ++i) {
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+      run(static_cast<std::uint32_t>(std::strtoul(arguments[i], nullptr, 10)));
+      std::fflush(stdout);
+      _exit(0);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return 1;
+  }
+  return 0;
 }

@@ -39,7 +39,7 @@ enum class Placement : std::uint8_t {
 
 /// What becomes of an object that nothing keeps any more: no reference, no name.
 enum class Collect : std::uint8_t {
-  lazy,   ///< it stays readable as cache, until room is needed; one on disk, or with parts, goes at once
+  lazy,   ///< it stays as cache (Store::find) until room is needed; one on disk, or with parts, goes at once
   eager,  ///< it goes at once
 };
 
