@@ -11,6 +11,7 @@
 #include "holdfast/base/units.h"
 #include "src/block.h"
 #include "src/holdings.h"
+#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -173,7 +174,7 @@ bool Holdings::move_down(std::uint64_t slot, numa::Extent& space) {
   write_header(to, {entry.id, incarnation_, entry.layout}, new_generation());
   record.lie_in(record.segment, exchanged->block);
   space = exchanged->space;
-  catalogue_.move(slot, entry.location - down);
+  if (!HOLDFAST_MUTATION(forget_move)) catalogue_.move(slot, entry.location - down);
   counts_.moved += 1;
   counts_.moved_bytes += entry.layout.block_bytes();
   return true;

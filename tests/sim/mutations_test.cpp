@@ -49,6 +49,9 @@ constexpr Mistake kMistakes[] = {
     MISTAKE(free_copy_on_disk),
     MISTAKE(keep_dead_copies),
     MISTAKE(stay_spoiled),
+    MISTAKE(forget_move),
+    MISTAKE(skip_disk_checksum),
+    MISTAKE(unchecked_runs),
     MISTAKE(lose_parts),
 };
 #undef MISTAKE
