@@ -158,7 +158,8 @@ class Holdings {
   /// ends, if there is one.
   std::optional<TimePoint> tidy();
 
-  // --- objects on disk (holdings_spill.cpp, holdings_restore.cpp); all but await_resident() for the Spiller alone
+  // --- objects on disk (holdings_spill.cpp, holdings_restore.cpp); all but await_resident() for the Spiller
+  // alone
 
   /// What a Spiller is told by: called with the lock held when there is something for it to do.
   void set_spiller(std::function<void()> wake);
@@ -176,15 +177,17 @@ class Holdings {
     TimePoint started{};
     std::uint16_t segment = 0;
   };
-  enum class DiskWrites : std::uint8_t { taken, refused };
+  static constexpr std::uint64_t kAnySize = ~std::uint64_t{0};
   /// The coldest, if more is kept in memory than should be, or somebody waits for room. Those of which the
   /// disk has a copy already leave at once, also where the disks refuse writes: others come back in their
-  /// place.
-  std::optional<Spill> next_spill(DiskWrites writes = DiskWrites::taken);
+  /// place. Objects of `refused_from` bytes and more are not to be written.
+  std::optional<Spill> next_spill(std::uint64_t refused_from = kAnySize);
   /// `copy`: by which the files know it. The block is freed unless it was pinned meanwhile.
   void spilled(const Spill& spill, std::uint64_t copy);
   /// It could not be written: it stays in memory.
-  void kept_back(const Spill& spill, const Error& why);
+  void kept_back(const Spill& spill);
+  /// Nothing more is written, until copies have gone: for people.
+  void note_refusal(const Error& why);
 
   struct Restore {
     ObjectId id;
@@ -193,6 +196,7 @@ class Holdings {
     std::span<std::byte> bytes;  ///< to be read
     Block block;
     TimePoint asked{};
+    TimePoint left{};  ///< when it left memory
   };
   /// The next object to be brought back, if there is one and room for it.
   std::optional<Restore> next_restore();
@@ -271,7 +275,7 @@ class Holdings {
     std::uint32_t handles;        ///< of this process
     std::uint64_t name_high, name_low;
     std::uint64_t copy;     ///< on disk; 0: none
-    TimePoint stays_until;  ///< who had it brought back has got it by then
+    TimePoint stays_until;  ///< in memory: who had it brought back has got it by then; on disk: when it left
     std::uint16_t segment;
     std::uint16_t spills;  ///< at most 65535 are counted
     enum class Place : std::uint8_t {

@@ -60,7 +60,7 @@ std::optional<Holdings::Restore> Holdings::next_in(Line& line, Lock& lock) {
     const auto slot = catalogue_.slot_of(Key::of(id));
     if (!slot) {  // erased meanwhile: not_restored() tells who waits
       leave(at);
-      return Restore{id, {}, 0, {}, {}, asked};
+      return Restore{id, {}, 0, {}, {}, asked, {}};
     }
     if (!belongs_in(line, id)) {
       leave(at);
@@ -68,6 +68,7 @@ std::optional<Holdings::Restore> Holdings::next_in(Line& line, Lock& lock) {
     }
     const BlockLayout layout = catalogue_.read(*slot).layout;
     const std::uint64_t copy = records_[*slot].copy;
+    const TimePoint left = records_[*slot].stays_until;
     const numa::NodeId node = memory_->arena().segments()[records_[*slot].segment].node;
     const auto block = at == 0 ? block_for_first(node, layout, lock) : block_behind_first(node, layout);
     if (!block) {
@@ -79,7 +80,7 @@ std::optional<Holdings::Restore> Holdings::next_in(Line& line, Lock& lock) {
     leave(at);
     if (const auto still = catalogue_.slot_of(Key::of(id))) records_[*still].place = Record::Place::arriving;
     spoil_header(block->address);  // not yet an object
-    return Restore{id, layout, copy, spilled_part(block->address, layout), *block, asked};
+    return Restore{id, layout, copy, spilled_part(block->address, layout), *block, asked, left};
   }
   return std::nullopt;
 }

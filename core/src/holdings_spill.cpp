@@ -61,7 +61,7 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
   return std::optional<Entry>();
 }
 
-std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
+std::optional<Holdings::Spill> Holdings::next_spill(std::uint64_t refused_from) {
   const std::lock_guard lock(mutex_);
   count_own_drops();
   const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted(); };
@@ -87,7 +87,9 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
                    clock_.now(),
                    record.segment};
     }
-    const bool may_write = writes == DiskWrites::taken && record.copy == 0;
+    const bool may_write =
+        record.copy == 0 &&
+        spilled_part(memory_->arena().at(entry.location), entry.layout).size() < refused_from;
     const auto ledger_slot =
         may_write && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
     if (!ledger_slot) {
@@ -135,7 +137,7 @@ bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
   counts_.on_disk_bytes += entry.layout.block_bytes();
   wanted_ -= std::min(wanted_, block.extent.bytes);
   largest_on_disk_ = std::max(largest_on_disk_, entry.layout.block_bytes());
-  last_left_ = clock_.now();
+  last_left_ = record.stays_until = clock_.now();
   if (!reserve_) renew_reserve();  // before a put takes what is free now
   admission_.notify();
   return true;
@@ -168,12 +170,16 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   settle(spill.id);
 }
 
-void Holdings::kept_back(const Spill& spill, const Error& why) {
+void Holdings::kept_back(const Spill& spill) {
   const std::lock_guard lock(mutex_);
-  disk_refuses_ = why.detail;
   memory_->ledger().withdraw(spill.pin);
   if (HOLDFAST_MUTATION(free_before_written)) return;
   if (end_of_spill(spill)) settle(spill.id);
+}
+
+void Holdings::note_refusal(const Error& why) {
+  const std::lock_guard lock(mutex_);
+  disk_refuses_ = why.detail;
 }
 
 /// The object's slot, if it was not erased meanwhile; its block can go then.
