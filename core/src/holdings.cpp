@@ -173,7 +173,7 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   if (entry.on_disk()) {
     counts_.on_disk -= 1;
     counts_.on_disk_bytes -= entry.layout.block_bytes();
-    if (record.place == Record::Place::returning) counts_.returning -= 1;
+    if (record.place != Record::Place::disk) counts_.returning -= 1;
     return record;
   }
   counts_.memory_bytes -= record.bytes;

@@ -160,7 +160,8 @@ class Holdings {
   /// ends, if there is one.
   std::optional<TimePoint> tidy();
 
-  // --- objects on disk (holdings_spill.cpp); all but await_resident() for the Spiller alone
+  // --- objects on disk (holdings_spill.cpp, holdings_restore.cpp); all but await_resident() for the Spiller
+  // alone
 
   /// What a Spiller is told by: called with the lock held when there is something for it to do.
   void set_spiller(std::function<void()> wake);
@@ -178,15 +179,17 @@ class Holdings {
     TimePoint started{};
     std::uint16_t segment = 0;
   };
-  enum class DiskWrites : std::uint8_t { taken, refused };
+  static constexpr std::uint64_t kAnySize = ~std::uint64_t{0};
   /// The coldest, if more is kept in memory than should be, or somebody waits for room. Those of which the
   /// disk has a copy already leave at once, also where the disks refuse writes: others come back in their
-  /// place.
-  std::optional<Spill> next_spill(DiskWrites writes = DiskWrites::taken);
+  /// place. Objects of `refused_from` bytes and more are not to be written.
+  std::optional<Spill> next_spill(std::uint64_t refused_from = kAnySize);
   /// `copy`: by which the files know it. The block is freed unless it was pinned meanwhile.
   void spilled(const Spill& spill, std::uint64_t copy);
   /// It could not be written: it stays in memory.
-  void kept_back(const Spill& spill, const Error& why);
+  void kept_back(const Spill& spill);
+  /// Nothing more is written, until copies have gone: for people.
+  void note_refusal(const Error& why);
 
   struct Restore {
     ObjectId id;
@@ -195,6 +198,7 @@ class Holdings {
     std::span<std::byte> bytes;  ///< to be read
     Block block;
     TimePoint asked{};
+    TimePoint left{};  ///< when it left memory
   };
   /// The next object to be brought back, if there is one and room for it.
   std::optional<Restore> next_restore();
@@ -273,14 +277,16 @@ class Holdings {
     std::uint32_t handles;        ///< of this process
     std::uint64_t name_high, name_low;
     std::uint64_t copy;     ///< on disk; 0: none
-    TimePoint stays_until;  ///< who had it brought back has got it by then
+    TimePoint stays_until;  ///< in memory: who had it brought back has got it by then; on disk: when it left
     std::uint16_t segment;
     std::uint16_t spills;  ///< at most 65535 are counted
     enum class Place : std::uint8_t {
       memory,
-      leaving,    ///< in memory, and being written
-      disk,       ///< and nowhere else
-      returning,  ///< on disk, to be brought back
+      leaving,     ///< in memory, and being written
+      disk,        ///< and nowhere else
+      prefetched,  ///< on disk, to be brought back though nobody waits: in that line
+      asked,       ///< on disk, and somebody waits for it: in that line
+      arriving,    ///< being read
     } place;
     enum class Queue : std::uint8_t { none, kept, cache } queue;  ///< in which of the sets below
     enum class Name : std::uint8_t {
@@ -327,10 +333,17 @@ class Holdings {
   bool leave_memory(std::uint64_t slot, const Entry& entry);
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
   void renew_reserve();
+  void reserve_again(std::uint64_t bytes);
+  std::uint64_t open_reserve();
   std::optional<Notice> nobody_comes(const ObjectId& id);
-  bool gives_way(const ObjectId& id);
   void stay_on_disk(const ObjectId& id);
-  std::optional<Block> block_for_restore(numa::NodeId node, const BlockLayout& layout, Lock& lock);
+  struct Line;
+  std::optional<Restore> next_in(Line& line, Lock& lock);
+  bool belongs_in(const Line& line, const ObjectId& id);
+  void give_prefetches_up();
+  bool stalled() const;
+  std::optional<Block> block_for_first(numa::NodeId node, const BlockLayout& layout, Lock& lock);
+  std::optional<Block> block_behind_first(numa::NodeId node, const BlockLayout& layout);
   std::string what_holds_memory() const;
   void wake_spiller() const {
     if (wake_spiller_) wake_spiller_();
@@ -377,16 +390,23 @@ class Holdings {
   std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
   std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for, see wanted()
   TimePoint wanted_until_;
-  struct Returning {
-    ObjectId id;
-    TimePoint asked;
+  /// Objects to be brought back, in the order in which they were asked for. Some may be there no more.
+  struct Line {
+    struct Returning {
+      ObjectId id;
+      TimePoint asked;
+    };
+    Record::Place place;  ///< of who belongs in it
+    std::deque<Returning> all{};
+    std::optional<TimePoint> no_room_since{};  ///< for the first of them
   };
-  std::deque<Returning> returning_;         ///< to be brought back
-  std::optional<TimePoint> no_room_since_;  ///< for the first of them
+  Line asked_{Record::Place::asked};
+  Line prefetched_{Record::Place::prefetched};
+  TimePoint last_left_{};  ///< memory for the disk
   std::vector<std::uint64_t> dead_copies_;
   std::optional<Block> reserve_;            ///< for bringing back, while something is on disk
   std::uint64_t largest_on_disk_ = 0;       ///< so far, bytes
-  std::atomic<bool> restore_waits_{false};  ///< for room: puts stand back
+  std::atomic<bool> restore_waits_{false};  ///< for room that is being made: puts stand back
   std::string disk_refuses_;                ///< why nothing more is written; empty: it is
   struct {
     std::uint64_t bytes = ~0ULL, free = 0;

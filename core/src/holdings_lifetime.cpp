@@ -20,7 +20,7 @@ constexpr std::uint64_t kExtraShare = 10;
 
 Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node) {
-  // What comes back from disk has been waited for longer.
+  // What comes back from disk has been waited for longer. (Set before the reserve is opened for it.)
   if (!restore_waits_.load(std::memory_order_relaxed)) [[likely]] {
     auto block = memory_->allocate(bytes, alignment, node);
     if (block || block.error().code != Code::full) return block;
@@ -92,15 +92,18 @@ std::string Holdings::what_holds_memory() const {
   for (const Block& block : limbo_) pinned += block.extent.bytes;
   const std::uint64_t cached = cache_->bytes();
   const std::uint64_t kept = counts_.memory_bytes - cached;
-  const std::uint64_t rest = used - std::min(used, kept + cached + pinned);
+  const std::uint64_t reserve = reserve_ ? reserve_->extent.bytes : 0;
+  const std::uint64_t rest = used - std::min(used, kept + cached + pinned + reserve);
   return fmt::format(
       "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), {} erased "
       "objects "
-      "that are still pinned, {} drafts, copies of remote objects and the catalogue; the largest hole is "
+      "that are still pinned, {} drafts, copies of remote objects and the catalogue{}; the largest hole is "
       "{}{}{}{}",
       format_bytes(memory_->arena().bytes()), format_bytes(kept),
       kept_ ? " (pinned now, or not written yet)" : "", format_bytes(cached), format_bytes(pinned),
-      format_bytes(rest), format_bytes(largest),
+      format_bytes(rest),
+      reserve == 0 ? "" : fmt::format(", {} in reserve for what comes back from disk", format_bytes(reserve)),
+      format_bytes(largest),
       restore_waits_ ? "; an object that somebody gets from disk waits for room before all puts" : "",
       disk_refuses_.empty() ? "" : "; nothing more is written to disk: ", disk_refuses_);
 }

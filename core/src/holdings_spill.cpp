@@ -1,4 +1,4 @@
-// Kept objects on their way to disk and back.
+// Kept objects on their way to disk; the way back is in holdings_restore.cpp.
 //
 // Leaving memory: the entry says so first, then the header is spoiled, then pins are looked for. A reader on
 // this host announces its pin before it looks at the header, so it either sees the spoiled header, and then
@@ -18,23 +18,9 @@ namespace {
 
 // Pinned objects that are passed over before the next attempt: each is looked for in every ledger.
 constexpr int kMostPassedOver = 64;
-// What is kept free for objects that come back: the largest one on disk, but not more than this share.
-constexpr std::uint64_t kReserveShare = 8;
 
 // Who waits for room asks every 2 ms. Who has not for so long has got it some other way, or has gone.
 constexpr Duration kWantedFor = std::chrono::milliseconds(200);
-
-// What has come back stays until those who asked have been told and have pinned or read it: otherwise an
-// object that is larger than what may be kept would leave before anybody saw it, each time.
-constexpr Duration kLeastStay = std::chrono::milliseconds(10);
-constexpr std::uint64_t kReadBytesPerNanosecond = 1;
-
-// How long room is made for what is to come back though nobody waits for it.
-constexpr Duration kUnaskedFor = std::chrono::seconds(1);
-
-Duration stay_of(std::uint64_t bytes) {
-  return kLeastStay + Duration(static_cast<Duration::rep>(bytes / kReadBytesPerNanosecond));
-}
 
 }  // namespace
 
@@ -62,18 +48,20 @@ Result<std::optional<Entry>> Holdings::await_resident(const ObjectId& id, const 
     return fail(Code::not_found, "Store::get", fmt::format("object {} is not there (any more)", id.to_hex()));
   const Entry entry = catalogue_.read(*slot);
   if (!entry.on_disk()) return std::optional<Entry>(entry);
-  if (!waiter.reply_to.empty()) HOLDFAST_DO(add_waiter(Key::of(id), waiter));
+  const bool waits = !waiter.reply_to.empty();
+  if (waits) HOLDFAST_DO(add_waiter(Key::of(id), waiter));
   Record& record = records_[*slot];
-  if (record.place == Record::Place::disk) {
-    record.place = Record::Place::returning;
-    counts_.returning += 1;
-    returning_.push_back({id, clock_.now()});
-    wake_spiller();
-  }
+  const bool is_new = record.place == Record::Place::disk;
+  if (!is_new && !(waits && record.place == Record::Place::prefetched)) return std::optional<Entry>();
+  if (is_new) counts_.returning += 1;
+  Line& line = waits ? asked_ : prefetched_;
+  record.place = line.place;
+  line.all.push_back({id, clock_.now()});
+  wake_spiller();
   return std::optional<Entry>();
 }
 
-std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
+std::optional<Holdings::Spill> Holdings::next_spill(std::uint64_t refused_from) {
   const std::lock_guard lock(mutex_);
   count_own_drops();
   const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted(); };
@@ -99,7 +87,9 @@ std::optional<Holdings::Spill> Holdings::next_spill(DiskWrites writes) {
                    clock_.now(),
                    record.segment};
     }
-    const bool may_write = writes == DiskWrites::taken && record.copy == 0;
+    const bool may_write =
+        record.copy == 0 &&
+        spilled_part(memory_->arena().at(entry.location), entry.layout).size() < refused_from;
     const auto ledger_slot =
         may_write && !neighbours_.pinned(pin) ? memory_->ledger().announce(pin) : std::nullopt;
     if (!ledger_slot) {
@@ -147,6 +137,7 @@ bool Holdings::leave_memory(std::uint64_t slot, const Entry& entry) {
   counts_.on_disk_bytes += entry.layout.block_bytes();
   wanted_ -= std::min(wanted_, block.extent.bytes);
   largest_on_disk_ = std::max(largest_on_disk_, entry.layout.block_bytes());
+  last_left_ = record.stays_until = clock_.now();
   if (!reserve_) renew_reserve();  // before a put takes what is free now
   admission_.notify();
   return true;
@@ -179,12 +170,16 @@ void Holdings::spilled(const Spill& spill, std::uint64_t copy) {
   settle(spill.id);
 }
 
-void Holdings::kept_back(const Spill& spill, const Error& why) {
+void Holdings::kept_back(const Spill& spill) {
   const std::lock_guard lock(mutex_);
-  disk_refuses_ = why.detail;
   memory_->ledger().withdraw(spill.pin);
   if (HOLDFAST_MUTATION(free_before_written)) return;
   if (end_of_spill(spill)) settle(spill.id);
+}
+
+void Holdings::note_refusal(const Error& why) {
+  const std::lock_guard lock(mutex_);
+  disk_refuses_ = why.detail;
 }
 
 /// The object's slot, if it was not erased meanwhile; its block can go then.
@@ -203,131 +198,10 @@ std::optional<std::uint64_t> Holdings::end_of_spill(const Spill& spill) {
   return slot;
 }
 
-std::optional<Holdings::Restore> Holdings::next_restore() {
-  Lock lock(mutex_);
-  while (!returning_.empty()) {
-    const auto [id, asked] = returning_.front();
-    const auto slot = catalogue_.slot_of(Key::of(id));
-    if (!slot) {
-      // Erased meanwhile: not_restored() tells who waits.
-      returning_.pop_front();
-      no_room_since_.reset();
-      return Restore{id, {}, 0, {}, {}, asked};
-    }
-    const BlockLayout layout = catalogue_.read(*slot).layout;
-    const std::uint64_t copy = records_[*slot].copy;
-    const numa::NodeId node = memory_->arena().segments()[records_[*slot].segment].node;
-    const auto block = block_for_restore(node, layout, lock);
-    restore_waits_.store(!block, std::memory_order_relaxed);
-    if (!block && !gives_way(id)) return std::nullopt;
-    no_room_since_.reset();
-    if (!block) {
-      returning_.pop_front();
-      stay_on_disk(id);
-      continue;
-    }
-    // Erased while the lock was let go? restored() will see, and the copy lives until then.
-    returning_.pop_front();
-    spoil_header(block->address);  // not yet an object
-    return Restore{id, layout, copy, spilled_part(block->address, layout), *block, asked};
-  }
-  restore_waits_.store(false, std::memory_order_relaxed);
-  renew_reserve();
-  return std::nullopt;
-}
-
-/// There is no room for it, and nobody waits: it was prefetched, or whoever asked has given up. Others are
-/// not to wait behind it for ever.
-bool Holdings::gives_way(const ObjectId& id) {
-  const TimePoint now = clock_.now();
-  if (!no_room_since_) no_room_since_ = now;
-  return now - *no_room_since_ >= kUnaskedFor && !waiting_.contains(Key::of(id));
-}
-
-void Holdings::stay_on_disk(const ObjectId& id) {
-  const auto slot = catalogue_.slot_of(Key::of(id));
-  if (!slot) return;
-  records_[*slot].place = Record::Place::disk;
-  counts_.returning -= 1;
-  settle(id);
-}
-
-/// Room for an object that comes back: where puts find theirs, else the reserve.
-std::optional<Block> Holdings::block_for_restore(numa::NodeId node, const BlockLayout& layout, Lock& lock) {
-  const std::uint64_t bytes = layout.block_bytes();
-  auto block = allocate_evicting(bytes, layout.alignment(), node, lock);
-  if (!block && reserve_) {
-    memory_->free(*reserve_);
-    reserve_.reset();
-    block = allocate_evicting(bytes, layout.alignment(), node, lock);
-  }
-  if (block) return *block;
-  want(bytes);
-  return std::nullopt;
-}
-
-/// Without it, an arena full of drafts would leave no way back for what is on disk.
-void Holdings::renew_reserve() {
-  if (counts_.on_disk == 0) {
-    if (reserve_) memory_->free(*reserve_);
-    reserve_.reset();
-    return;
-  }
-  const std::uint64_t bytes = std::min(largest_on_disk_, memory_->arena().bytes() / kReserveShare);
-  if (reserve_ && reserve_->extent.bytes >= bytes) return;
-  auto block = memory_->allocate(bytes, kCacheLine, std::nullopt);
-  if (!block) return;  // a smaller one is better than none
-  if (reserve_) memory_->free(*reserve_);
-  reserve_ = *block;
-}
-
-std::optional<Notice> Holdings::restored(const Restore& restore) {
-  const std::lock_guard lock(mutex_);
-  const auto slot = catalogue_.slot_of(Key::of(restore.id));
-  if (!slot) {
-    memory_->free(restore.block);
-    return nobody_comes(restore.id);
-  }
-  Record& record = records_[*slot];
-  write_header(restore.block.address, {restore.id, incarnation_, restore.layout}, new_generation());
-  record.lie_in(restore.block.segment, restore.block.extent);
-  record.place = Record::Place::memory;
-  record.stays_until = clock_.now() + stay_of(restore.layout.block_bytes());
-  counts_.returning -= 1;
-  catalogue_.move(*slot, restore.block.location);
-  counts_.on_disk -= 1;
-  counts_.on_disk_bytes -= restore.layout.block_bytes();
-  counts_.memory_bytes += record.bytes;
-  count_in(record, true);
-  counts_.restore_times.add(clock_.now() - restore.asked);
-  counts_.restores += 1;
-  counts_.segments[record.segment].restores += 1;
-  counts_.restored_bytes += restore.layout.block_bytes();
-  auto notice = HOLDFAST_MUTATION(forget_restore_waiters)
-                    ? std::nullopt
-                    : take_waiters(Key::of(restore.id), catalogue_.read(*slot));
-  settle(restore.id);
-  return notice;
-}
-
-std::optional<Notice> Holdings::not_restored(const Restore& restore, Error error) {
-  const std::lock_guard lock(mutex_);
-  if (restore.block.address != nullptr) memory_->free(restore.block);
-  const auto slot = catalogue_.slot_of(Key::of(restore.id));
-  if (!slot) return nobody_comes(restore.id);
-  stay_on_disk(restore.id);
-  return take_waiters(Key::of(restore.id), tl::unexpected(std::move(error)));
-}
-
-std::optional<Notice> Holdings::nobody_comes(const ObjectId& id) {
-  return take_waiters(Key::of(id),
-                      fail(Code::not_found, "Store::get",
-                           fmt::format("object {} was erased while it was brought back", id.to_hex())));
-}
-
 bool Holdings::short_of_room() const {
   const std::lock_guard lock(mutex_);
-  return !returning_.empty() || counts_.spilling_bytes < wanted() || kept_->bytes() > most_kept_;
+  return !asked_.all.empty() || !prefetched_.all.empty() || counts_.spilling_bytes < wanted() ||
+         kept_->bytes() > most_kept_;
 }
 
 void Holdings::note_thrashing() {

@@ -36,10 +36,10 @@ std::string Holdings::why(const ObjectId& id) const {
   const std::string at =
       fmt::format("in memory of node {}, at offset {} of the arena", node.value, entry.location);
   using Place = Record::Place;
-  add("where", record.place == Place::memory      ? at
-               : record.place == Place::leaving   ? at + ", being written to disk"
-               : record.place == Place::returning ? std::string("on disk, being brought back")
-                                                  : std::string("on disk"));
+  add("where", record.place == Place::memory    ? at
+               : record.place == Place::leaving ? at + ", being written to disk"
+               : record.place == Place::disk    ? std::string("on disk")
+                                                : std::string("on disk, being brought back"));
   if (record.spills != 0)
     add("spilled", fmt::format("{} times{}", record.spills, record.copy != 0 ? "; the disk has a copy" : ""));
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <utility>
 
+#include "holdfast/base/checksum.h"
 #include "src/disk.h"
 
 namespace holdfast {
@@ -56,6 +57,13 @@ Error name_directory(const std::string& path, int error_number, std::string_view
   return error;
 }
 
+/// By its name, which lasts longer than a start of the machine. 0 where it has none.
+std::uint64_t this_host() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == 0) return 0;
+  return checksum(std::as_bytes(std::span(name.data(), std::string_view(name.data()).size())));
+}
+
 /// Room for the file's bytes, now; where the file system cannot, its length alone.
 int preallocate(int file, std::uint64_t bytes) {
   for (;;) {
@@ -69,7 +77,8 @@ int preallocate(int file, std::uint64_t bytes) {
 }  // namespace
 
 std::string SpillFileName::text() const {
-  return fmt::format("{}{}-{}-{}-{}{}", kPrefix, user, process, started, number, kSuffix);
+  const std::string at_host = host == 0 ? "" : fmt::format("@{:x}", host);
+  return fmt::format("{}{}-{}-{}-{}{}{}", kPrefix, user, process, started, number, at_host, kSuffix);
 }
 
 std::optional<SpillFileName> SpillFileName::parse(std::string_view name) {
@@ -83,6 +92,7 @@ std::optional<SpillFileName> SpillFileName::parse(std::string_view name) {
     if (error != std::errc()) return std::nullopt;
     at = after == end ? after : after + 1;  // whatever stands there: text() will tell
   }
+  if (at[-1] == '@' && std::from_chars(at, end, out.host, 16).ec != std::errc()) return std::nullopt;
   return out.text() == name ? std::optional(out) : std::nullopt;
 }
 
@@ -107,6 +117,7 @@ Result<SpillDirectory> SpillDirectory::open(const std::string& path, bool use_di
   if (!started || *started == 0)
     return fail(Code::system, kOperation, "/proc/self/stat cannot be read; is /proc mounted?");
   out.own_.started = *started;
+  out.own_.host = this_host();
   if (!use_direct) out.refusal_ = "not asked for";
   HOLDFAST_DO(out.probe());
   return out;
@@ -161,9 +172,15 @@ Result<DiskFile> SpillDirectory::create(std::uint64_t number, std::uint64_t byte
   }
   // Somebody who looks for leftovers may hold the lock for a moment, and from another container he cannot see
   // that we live: then the name is gone, or about to be.
+  const int locked = ::flock(out.descriptor.get(), LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+  if (locked != 0 && locked != EWOULDBLOCK) {
+    remove_name(text, out.descriptor.get());
+    Error error = disk_error(locked, kOperation, out.path);
+    error.detail += "; the file system does not lock files (flock): choose a directory on a local disk";
+    return tl::unexpected(std::move(error));
+  }
   struct stat seen {};
-  if (::flock(out.descriptor.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(out.descriptor.get(), &seen) != 0 ||
-      seen.st_nlink == 0)
+  if (locked != 0 || ::fstat(out.descriptor.get(), &seen) != 0 || seen.st_nlink == 0)
     return fail(Code::exists, kOperation,
                 fmt::format("{} was taken for a leftover by another process", out.path));
   if (const int error = preallocate(out.descriptor.get(), bytes); error != 0) {
@@ -205,6 +222,10 @@ SpillLeftovers SpillDirectory::remove_leftovers() const {
 void SpillDirectory::remove_leftover(const std::string& name, SpillLeftovers& removed) const {
   const auto parsed = SpillFileName::parse(name);
   if (!parsed || parsed->user != own_.user) return;
+  if (parsed->host != 0 && parsed->host != own_.host) {
+    ++removed.elsewhere;
+    return;
+  }
   const auto started = start_time(parsed->process);
   if (!started || *started == parsed->started) return;
   // Not one that blocks when it is opened (a pipe), nor what a link points at.

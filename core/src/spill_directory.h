@@ -1,11 +1,12 @@
 // A folder for spilled objects on this machine: what its files are called, whose they are, and what is left
 // of processes that have crashed.
 //
-// A file is called holdfast-UID-PID-START-N.spill, START being the process's start time as the kernel counts
-// it (so a process id that is given anew does not make an old file look alive). It is made new, for this user
-// only, and locked (flock) while its process lives. A file is somebody's leftover if all of that can be seen
-// to be over: the name is ours, the file is a regular one of this user, its process is gone and nobody holds
-// its lock (a process in another container cannot be seen, but its lock can).
+// A file is called holdfast-UID-PID-START-N@HOST.spill, START being the process's start time as the kernel
+// counts it (so a process id that is given anew does not make an old file look alive), HOST a checksum of the
+// host's name: elsewhere neither the process nor, on some file systems, its lock can be seen. It is made new,
+// for this user only, and locked (flock) while its process lives. A file is somebody's leftover if all of
+// that can be seen to be over: the name is ours, the file is a regular one of this user, its process is gone
+// and nobody holds its lock (a process in another container cannot be seen, but its lock can).
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@ struct SpillFileName {
   std::uint64_t process = 0;
   std::uint64_t started = 0;  ///< clock ticks after the machine's start
   std::uint64_t number = 0;
+  std::uint64_t host = 0;  ///< 0: not known, taken for this one
 
   std::string text() const;
   /// Nothing where the name is not exactly as text() makes it.
@@ -35,6 +37,7 @@ struct SpillFileName {
 struct SpillLeftovers {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t elsewhere = 0;  ///< files of this user's processes on other hosts: left alone
 };
 
 class SpillDirectory {

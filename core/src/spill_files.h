@@ -67,6 +67,9 @@ class SpillFiles {
   /// Makes drive() return. Any thread, while this lives.
   void wake() noexcept { segments_.disks().front()->wake(); }
 
+  /// Some directory takes writes: what was refused was too large.
+  bool writable() const { return segments_.writable(); }
+
   SpillStats stats() const { return segments_.stats(); }
   /// Nothing is under way: no write, no read, no compaction.
   bool idle() const noexcept { return tasks_ == 0; }

@@ -52,9 +52,13 @@ Result<SpillPlace> SpillSegments::reserve(std::uint64_t bytes) {
   return SpillPlace{segment, std::exchange(chosen.end, chosen.end + bytes)};
 }
 
+std::uint64_t SpillSegments::least_segment() const noexcept {
+  return std::min(kLeastSegment, options_.segment_bytes);
+}
+
 /// A new or spare segment with room for `bytes`, in the next directory that has one.
 Result<std::uint32_t> SpillSegments::next_segment(std::uint64_t bytes) {
-  const std::uint64_t least = std::max(bytes, std::min(kLeastSegment, options_.segment_bytes));
+  const std::uint64_t least = std::max(bytes, least_segment());
   const std::uint64_t wanted = std::max(bytes, options_.segment_bytes);
   std::optional<Error> too_large;
   for (std::size_t tried = 0; tried < directories_.size(); ++tried) {
@@ -70,7 +74,7 @@ Result<std::uint32_t> SpillSegments::next_segment(std::uint64_t bytes) {
     auto created = create(number, wanted, least);
     if (created) return created;
     // One too large for the disk says little of others.
-    if (bytes > options_.segment_bytes && created.error().code == Code::full)
+    if (bytes > least_segment() && created.error().code == Code::full)
       too_large = std::move(created).error();
     else
       fail(directory, created.error());
@@ -119,15 +123,29 @@ void SpillSegments::fail_directory(std::uint32_t segment, const Error& why) {
 
 void SpillSegments::fail(Directory& directory, const Error& why) {
   directory.failed = why;
-  log(LogLevel::warning, fmt::format("nothing more is spilled to {}, what is there stays readable: {}",
-                                     directory.disk->directory(), why.message()));
+  const bool told = why.code == Code::full && std::exchange(directory.told_full, true);
+  if (!told)
+    log(LogLevel::warning, fmt::format("nothing more is spilled to {}, what is there stays readable: {}",
+                                       directory.disk->directory(), why.message()));
   if (directory.spare) retire(*std::exchange(directory.spare, std::nullopt));
+  directory.freed = 0;
+}
+
+/// A file is gone that had so much written. A full disk that has got a smallest segment's worth of room back
+/// is tried again: as often as there is such room, so nobody tries one for ever. Errors stay.
+void SpillSegments::note_freed(Directory& directory, std::uint64_t bytes) {
+  if (!directory.failed || directory.failed->code != Code::full) return;
+  directory.freed += bytes;
+  if (directory.freed < least_segment()) return;
+  directory.failed.reset();
+  log(LogLevel::debug, fmt::format("{} has room again", directory.disk->directory()));
 }
 
 Error SpillSegments::all_failed() const {
   Error out{Code::full, "spill", "no spill directory takes any more"};
   const char* separator = ": ";
   for (const Directory& directory : directories_) {
+    if (!directory.failed) continue;
     if (directory.failed->code != Code::full)
       out.code = directory.failed->code == Code::denied ? Code::denied : Code::system;
     out.detail += std::exchange(separator, "; ") + directory.failed->message();
@@ -150,6 +168,7 @@ void SpillSegments::release(std::uint32_t segment) {
 void SpillSegments::add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes) {
   Segment& to = at(segment);
   to.live += bytes;
+  to.added += bytes;
   to.objects.push_back(object);
 }
 
@@ -194,13 +213,15 @@ void SpillSegments::retire(std::uint32_t number) {
     segment.directory = was.directory;
     segment.file = was.file;
     segment.bytes = was.bytes;
+    segment.added = was.added;
     segment.state = State::spare;
     directory.spare = number;
     return;
   }
   const std::string path = directory.disk->describe(segment.file);
-  if (const Status removed = directory.disk->remove(segment.file);
-      !removed && !std::exchange(directory.remove_failed, true))
+  const Status removed = directory.disk->remove(segment.file);
+  if (removed) note_freed(directory, std::min(segment.bytes, segment.added));
+  if (!removed && !std::exchange(directory.remove_failed, true))
     log(LogLevel::warning, fmt::format("a spill file stays behind, remove it when the job has ended: {} ({})",
                                        path, removed.error().message()));
   segments_[number].reset();

@@ -54,8 +54,12 @@ class SpillSegments {
   void add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes);
   void drop(std::uint32_t segment, std::uint64_t bytes);
 
-  /// The directory of this segment takes no more writes. Logged once.
+  /// The directory of this segment takes no more writes; one that is full, until files of ours there have
+  /// gone. Logged once.
   void fail_directory(std::uint32_t segment, const Error& why);
+
+  /// Some directory takes writes.
+  bool writable() const;
 
   /// The next one to compact, taken from the queue: at least half of it is dead.
   std::optional<std::uint32_t> take_candidate();
@@ -95,6 +99,7 @@ class SpillSegments {
     std::uint64_t bytes = 0;  ///< of the file
     std::uint64_t end = 0;    ///< what has been reserved
     std::uint64_t live = 0;   ///< of objects
+    std::uint64_t added = 0;  ///< of objects that have ever been there
     std::vector<std::uint32_t> objects;
   };
   struct Directory {
@@ -102,20 +107,23 @@ class SpillSegments {
     std::optional<Error> failed;
     std::optional<std::uint32_t> spare;
     bool remove_failed = false;  ///< has been logged
+    bool told_full = false;      ///< likewise
+    std::uint64_t freed = 0;     ///< of written files, since it failed
     SpillDirectoryStats stats;   ///< what is only counted
   };
 
+  std::uint64_t least_segment() const noexcept;
   Segment& at(std::uint32_t segment) noexcept { return *segments_[segment]; }
   SpillDirectoryStats& stats(std::uint32_t segment) { return directories_[at(segment).directory].stats; }
   Result<std::uint32_t> next_segment(std::uint64_t bytes);
   Result<std::uint32_t> create(std::uint32_t directory, std::uint64_t bytes, std::uint64_t least);
   Result<FileNumber> create_file(Disk& disk, std::uint64_t bytes);
   void fail(Directory& directory, const Error& why);
+  void note_freed(Directory& directory, std::uint64_t bytes);
   Error all_failed() const;
   void close_open();
   void settle(std::uint32_t segment);
   void retire(std::uint32_t segment);
-  bool writable() const;
 
   SpillOptions options_;
   std::vector<Directory> directories_;

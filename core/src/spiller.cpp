@@ -22,8 +22,12 @@ constexpr std::uint64_t kMostSpilling = 64_MiB;
 constexpr Duration kFirstPause = std::chrono::milliseconds(1);
 constexpr Duration kLongestPause = std::chrono::milliseconds(20);
 
-// What comes back from disk in such a time is more than the arena holds: it goes round in circles.
+// Of what comes back from disk in such a time, so large a share had left memory no longer before: it goes
+// round in circles. Who reads once through more than fits does not: little of it has just left.
 constexpr Duration kThrashingWindow = std::chrono::seconds(10);
+constexpr std::uint64_t kCirclesShare = 2;
+// And it is much: as much as the arena, or as this.
+constexpr std::uint64_t kManyBytes = 1_GiB;
 
 }  // namespace
 
@@ -39,7 +43,7 @@ Spiller::Spiller(const Clock& clock, Holdings& holdings, std::function<void(Noti
 Deadline Spiller::turn() {
   for (const SpillHandle copy : holdings_.take_dead_copies()) {
     files_.free(copy);
-    refused_ = false;
+    refused_from_ = Holdings::kAnySize;
   }
   const bool restores = start_restores();
   const bool spills = start_spills();
@@ -72,13 +76,13 @@ Task<void> Spiller::restore(Holdings::Restore restore) {
   if (restore.copy != 0) read = co_await files_.read(restore.copy, restore.bytes);
   auto notice = read ? holdings_.restored(restore) : holdings_.not_restored(restore, std::move(read).error());
   if (notice) tell_(std::move(*notice));
-  if (read) watch_for_thrashing(restore.bytes.size());
+  if (read) watch_for_thrashing(restore);
 }
 
 bool Spiller::start_spills() {
   bool some = false;
   while (spilling_bytes_ < kMostSpilling) {
-    auto next = holdings_.next_spill(refused_ ? Holdings::DiskWrites::refused : Holdings::DiskWrites::taken);
+    auto next = holdings_.next_spill(refused_from_);
     if (!next) break;
     some = true;
     const std::uint64_t bytes = next->bytes.size();
@@ -94,29 +98,43 @@ Task<void> Spiller::spill(Holdings::Spill spill) {
     holdings_.spilled(spill, *copy);
     co_return;
   }
-  // Each directory has told the log why. What is in memory stays there.
-  refused_ = true;
-  holdings_.kept_back(spill, copy.error());
+  // What is in memory stays there. Where no directory takes writes, each has told the log why.
+  holdings_.kept_back(spill);
+  if (!files_.writable()) {
+    refused_from_ = 0;
+    holdings_.note_refusal(copy.error());
+    co_return;
+  }
+  refused_from_ = std::min<std::uint64_t>(refused_from_, spill.bytes.size());
+  if (copy.error().code != Code::full || std::exchange(told_too_large_, true)) co_return;
+  log(LogLevel::warning,
+      fmt::format(
+          "an object of {} has no room on disk and stays in memory, smaller ones are still spilled: {}; "
+          "name a directory on a larger disk (HOLDFAST_SPILL)",
+          format_bytes(spill.bytes.size()), copy.error().message()));
 }
 
 /// Says once in a while that the objects in use do not fit.
-void Spiller::watch_for_thrashing(std::uint64_t bytes) {
+void Spiller::watch_for_thrashing(const Holdings::Restore& restore) {
   const TimePoint now = clock_.now();
   if (now - window_started_ > kThrashingWindow) {
     window_started_ = now;
-    window_bytes_ = 0;
+    window_bytes_ = window_soon_bytes_ = 0;
+    window_told_ = false;
   }
-  const std::uint64_t arena = holdings_.arena_bytes();
-  const bool before = window_bytes_ > arena;
-  window_bytes_ += bytes;
-  if (before || window_bytes_ <= arena) return;
+  window_bytes_ += restore.bytes.size();
+  if (now - restore.left <= kThrashingWindow) window_soon_bytes_ += restore.bytes.size();
+  const bool many = window_soon_bytes_ > std::min(holdings_.arena_bytes(), kManyBytes);
+  if (window_told_ || !many || window_soon_bytes_ < window_bytes_ / kCirclesShare) return;
+  window_told_ = true;
   holdings_.note_thrashing();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(kThrashingWindow).count();
   log(LogLevel::warning,
       fmt::format(
-          "objects go to disk and back in circles: {} came back within {} s, more than the arena of {}; "
-          "open the store with a larger arena (HOLDFAST_ARENA), or use fewer objects at a time",
-          format_bytes(window_bytes_),
-          std::chrono::duration_cast<std::chrono::seconds>(kThrashingWindow).count(), format_bytes(arena)));
+          "objects go to disk and back in circles: of {} that came back within {} s, {} had left less "
+          "than {} s before; open the store with a larger arena (HOLDFAST_ARENA), or use fewer objects "
+          "at a time",
+          format_bytes(window_bytes_), seconds, format_bytes(window_soon_bytes_), seconds));
 }
 
 SpillThread::SpillThread(Holdings& holdings, std::unique_ptr<Spiller> spiller)

@@ -33,7 +33,7 @@ class Spiller {
   bool start_spills();
   Task<void> restore(Holdings::Restore restore);
   Task<void> spill(Holdings::Spill spill);
-  void watch_for_thrashing(std::uint64_t bytes);
+  void watch_for_thrashing(const Holdings::Restore& restore);
 
   const Clock& clock_;
   Holdings& holdings_;
@@ -41,9 +41,14 @@ class Spiller {
   Duration pause_;
   std::size_t restoring_ = 0;
   std::uint64_t spilling_bytes_ = 0;
-  bool refused_ = false;  ///< no directory takes writes; until something on disk has gone
+  /// Objects of so many bytes find no room on disk; until something there has gone. 0: no directory takes
+  /// writes.
+  std::uint64_t refused_from_ = Holdings::kAnySize;
+  bool told_too_large_ = false;
   TimePoint window_started_;
-  std::uint64_t window_bytes_ = 0;
+  std::uint64_t window_bytes_ = 0;       ///< that came back
+  std::uint64_t window_soon_bytes_ = 0;  ///< of these: soon after they had left
+  bool window_told_ = false;
   SpillFiles files_;  ///< last: what is under way there ends first
 };
 

@@ -47,6 +47,10 @@ UringDisk::UringDisk(SpillDirectory directory, std::shared_ptr<DiskQueue> queue)
   if (leftovers_.files > 0)
     log(LogLevel::info, fmt::format("{}: removed {} spill files ({}) of processes that have crashed",
                                     directory_.path(), leftovers_.files, format_bytes(leftovers_.bytes)));
+  if (leftovers_.elsewhere > 0)
+    log(LogLevel::info, fmt::format("{}: {} spill files of other hosts are left alone; remove those of jobs "
+                                    "that have ended there",
+                                    directory_.path(), leftovers_.elsewhere));
 }
 
 UringDisk::~UringDisk() {

@@ -192,6 +192,31 @@ TEST(SpillDamageTest, AnObjectTooLargeForTheDiskDoesNotStopOthers) {
   EXPECT_EQ(said, "");
 }
 
+TEST(SpillDamageTest, AFullDiskIsWrittenAgainWhenItHasRoomAgain) {
+  SimulatedSpill rig(1, small_segments(), 1, {.capacity = 4_MiB});
+  for (int round = 0; round < 3; ++round) {
+    std::vector<SpillHandle> handles;
+    Result<SpillHandle> handle = SpillHandle{0};
+    for (std::uint64_t i = 0; i < 100 && handle; ++i)
+      if (handle = rig.write(pattern(kSize, i)); handle) handles.push_back(*handle);
+    EXPECT_TRUE(fails(handle, Code::full)) << round;
+    EXPECT_GT(handles.size(), 25U) << round;
+    EXPECT_FALSE(rig.files->writable());
+    rig.files->free(handles.back());
+    handles.pop_back();
+    rig.settle();
+    EXPECT_TRUE(fails(rig.write(pattern(kSize, 1)), Code::full)) << "no file has gone";
+    for (const SpillHandle one : handles) rig.files->free(one);
+    rig.settle();
+    EXPECT_TRUE(rig.files->writable());
+    EXPECT_EQ(rig.files->stats().directories.front().failed, "");
+  }
+  rig.disks[0]->set_fault([](const sim::DiskOperation&) { return std::optional(Code::system); });
+  EXPECT_TRUE(fails(rig.write(pattern(kSize, 1)), Code::system));
+  rig.disks[0]->set_fault(nullptr);
+  EXPECT_TRUE(fails(rig.write(pattern(kSize, 1)), Code::system)) << "an error stays";
+}
+
 TEST(SpillDamageTest, ReadErrorsNameTheFileAndStayWithTheirObject) {
   SimulatedSpill rig(1);
   const auto first = rig.write(pattern(kSize, 1)), second = rig.write(pattern(kSize, 2));

@@ -177,11 +177,11 @@ TEST(UringDiskTest, SaysHowItIsReached) {
   EXPECT_NE(mode({true, false}).find("buffered"), std::string::npos);
 }
 
-/// From here on io_uring is refused to this process, as containers do.
-bool refuse_io_uring(int error_number) {
+/// From here on a system call is refused to this process, as containers do.
+bool refuse(unsigned call, int error_number) {
   const std::array<sock_filter, 4> program = {
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error_number)),
       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   const sock_fprog filter{static_cast<unsigned short>(program.size()),
@@ -194,7 +194,7 @@ TEST(UringDiskTest, DoesWithoutIoUringWhereItIsRefused) {
   for (const int error_number : {ENOSYS, EPERM}) {
     const TemporaryDirectory directory;
     const std::string said = in_child([&]() -> std::string {
-      if (!refuse_io_uring(error_number)) return "no filters of system calls here";
+      if (!refuse(SYS_io_uring_setup, error_number)) return "no filters of system calls here";
       auto rig = real_rig({directory.path()}, small_segments());
       if (!rig) return rig.error().message();
       const std::string mode = rig->files->stats().directories.front().mode;
@@ -235,6 +235,24 @@ TEST(UringDiskTest, ADirectoryThatMayNotBeWrittenIsNamedWithTheFix) {
   if (said.starts_with("skip: ")) GTEST_SKIP() << said.substr(6);
   EXPECT_EQ(said, "");
   EXPECT_TRUE(directory.files().empty());
+}
+
+TEST(UringDiskTest, AFileSystemWithoutLocksIsNamedWithTheFix) {
+  for (const int error_number : {ENOLCK, ENOSYS, EOPNOTSUPP}) {
+    const TemporaryDirectory directory;
+    const std::string said = in_child([&]() -> std::string {
+      if (!refuse(SYS_flock, error_number)) return "no filters of system calls here";
+      const auto disk = open_one(directory.path());
+      if (disk) return "it was opened";
+      const std::string message = disk.error().message();
+      return disk.error().code == Code::system &&
+                     message.find("choose a directory on a local disk") != message.npos
+                 ? ""
+                 : message;
+    });
+    EXPECT_EQ(said, "");
+    EXPECT_TRUE(directory.files().empty());
+  }
 }
 
 TEST(UringDiskTest, FilesAreForTheirUserOnlyAndGoWithTheDisk) {
@@ -348,6 +366,22 @@ TEST(UringDiskTest, AFileOfAnEarlierProcessWithThisIdIsALeftover) {
   auto disk = open_one(directory.path());
   ASSERT_TRUE(good(disk));
   EXPECT_TRUE(directory.files().empty());
+}
+
+/// Its process cannot be seen from here, nor its lock where locks are each host's own.
+TEST(UringDiskTest, FilesOfAnotherHostAreLeftAlone) {
+  const TemporaryDirectory directory;
+  const SpillFileName name{::geteuid(), kNoProcess, 1, 0, 0xabc};
+  EXPECT_EQ(SpillFileName::parse(name.text()).value_or(SpillFileName()).host, 0xabcU);
+  make_file(directory.path() + "/" + name.text());
+  auto disk = open_one(directory.path());
+  ASSERT_TRUE(good(disk));
+  EXPECT_EQ(static_cast<UringDisk&>(**disk).leftovers().elsewhere, 1U);
+  EXPECT_EQ(directory.files(), std::vector<std::string>{name.text()});
+  const auto own = (*disk)->create("1", 64_KiB);
+  ASSERT_TRUE(good(own));
+  const std::string path = (*disk)->describe(*own);
+  EXPECT_NE(SpillFileName::parse(fs::path(path).filename().string()).value_or(SpillFileName()).host, 0U);
 }
 
 TEST(UringDiskTest, TwoProcessesAndTwoStoresShareADirectory) {

@@ -66,7 +66,7 @@ struct Stats {
   std::uint64_t spilled_bytes = 0;
   std::uint64_t restores = 0;  ///< objects brought back
   std::uint64_t restored_bytes = 0;
-  std::uint64_t thrashing = 0;  ///< times that more came back within 10 s than the arena holds
+  std::uint64_t thrashing = 0;  ///< times that half of what came back within 10 s had left no longer before
   std::uint64_t moved = 0;      ///< objects moved in memory to join what is free
   std::uint64_t moved_bytes = 0;
   std::uint64_t puts_waiting = 0;  ///< now, for room
