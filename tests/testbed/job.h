@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,6 +21,9 @@ using namespace std::chrono_literals;
 
 /// Longer than anything here takes on a slow machine; ends what hangs.
 inline constexpr Duration kLong = 100s;
+
+/// Whether this is the virtual machine of ci/testbed/vm, where everything takes eleven times as long.
+inline bool emulated() { return std::getenv("IN_TESTBED_VM") != nullptr; }
 
 struct JobOptions {
   std::string scenario;
