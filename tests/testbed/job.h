@@ -32,7 +32,11 @@ struct JobOptions {
   Duration deadline = 700ms;  ///< of calls that may fail; 16 MiB must come within it
   std::string provider;       ///< expected; empty: any
   std::uint32_t hosts = 0;    ///< expected; 0: any
+  std::uint32_t ranks = 0;    ///< expected; 0: any
 };
+
+/// What a member of run_exchange has, whatever HOLDFAST_ARENA says: less than it puts.
+inline constexpr std::uint64_t kExchangeArena = 32_MiB;
 
 /// Lines between a rank and the script.
 class Control {
@@ -50,6 +54,7 @@ class Control {
 };
 
 void run_exchange(Store& store, const JobOptions& options);
+void exchange_spilled(Store& store);  ///< its first part; the store has a directory to spill to
 void run_cut(Store& store, const JobOptions& options);  ///< three ranks on three hosts; rank 1's is cut off
 void run_killed(Store& store, const JobOptions& options);  ///< four on two; rank 3 is killed
 void run_wire(Store& store, const JobOptions& options);    ///< two; rank 1 counts what its gets cost
