@@ -116,9 +116,11 @@ int run(const JobOptions& options) {
   kScenarios.at(options.scenario)(store, options);
   const Stats stats = store.stats();
   fmt::print(
-      "rank {} of {} on {} by {} ({}): {} gets from memory, {} through the fabric ({} bytes), {} reads: {}\n",
+      "rank {} of {} on {} by {} ({}): {} gets from memory, {} through the fabric ({} bytes), {} reads, {} "
+      "stale places: {}\n",
       store.rank(), store.size(), host_name(), stats.provider, stats.provider_reason, stats.gets_shared,
-      stats.gets_remote, stats.get_bytes_remote, stats.remote_reads, failed() ? "FAILED" : "as expected");
+      stats.gets_remote, stats.get_bytes_remote, stats.remote_reads, stats.remote_stale,
+      failed() ? "FAILED" : "as expected");
   return failed() ? 1 : 0;
 }
 
