@@ -35,7 +35,8 @@ struct JobOptions {
   std::uint32_t ranks = 0;    ///< expected; 0: any
 };
 
-/// What a member of run_exchange has, whatever HOLDFAST_ARENA says: less than it puts.
+/// What a member of run_exchange has, whatever HOLDFAST_ARENA says: less than it puts, and enough for what it
+/// has pinned at once of its own and of others'.
 inline constexpr std::uint64_t kExchangeArena = 32_MiB;
 
 /// Lines between a rank and the script.

@@ -7,7 +7,7 @@
 namespace holdfast::test {
 namespace {
 
-constexpr std::uint64_t kObjects = 24, kSize = 2_MiB;
+constexpr std::uint64_t kObjects = 18, kSize = 2_MiB;
 static_assert(kObjects * kSize > kExchangeArena, "some of each rank's objects have to go to its disk");
 
 std::uint64_t seed_of(std::uint32_t rank, std::uint64_t i) { return 1'000'000 + rank * kObjects + i; }
