@@ -128,6 +128,7 @@ void erase_one_each(Store& store) {
 void run_exchange(Store& store, const JobOptions& options) {
   const char* const mode = getenv("HOLDFAST_SAME_HOST");
   const bool by_fabric = mode != nullptr && std::string_view(mode) == "fabric";
+  exchange_spilled(store);  // first: what is put later has tokens, which hold it until their time has come
   put_all(store);
   std::set<std::string> hosts{host_name()};
   for (std::uint32_t step = 1; step < store.size(); ++step) {
@@ -139,6 +140,9 @@ void run_exchange(Store& store, const JobOptions& options) {
   }
   if (options.hosts != 0) {
     EXPECT_EQ(hosts.size(), options.hosts);
+  }
+  if (options.ranks != 0) {
+    EXPECT_EQ(store.size(), options.ranks);
   }
   ASSERT_TRUE(good(store.barrier(kLong)));
   promise_one_each(store);

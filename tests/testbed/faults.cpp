@@ -1,18 +1,23 @@
 // A host that is cut off, comes back, or is gone; a member that is killed. Every call ends by its deadline
 // with an error that says what is known; what is got is right; who is not concerned works on.
-#include <sched.h>
 #include <signal.h>
 
-#include <algorithm>
+#include <utility>
 
 #include "tests/testbed/job.h"
 
 namespace holdfast::test {
 namespace {
 
-/// What a call may take beyond its deadline on a machine that does much else; emulated ones are given longer
-/// deadlines.
-Duration slack(Duration deadline) { return std::clamp<Duration>(4 * deadline, 5s, 20s); }
+/// What a call may take beyond its deadline. It takes milliseconds: what ends it is a timer of the thread
+/// that waits. The rest is for a machine that does much else and lets that thread wait, and for an emulated
+/// one, which is eleven times slower and runs all ranks on two processors of the machine outside.
+Duration slack() { return emulated() ? 10s : 5s; }
+
+/// Within what a killed member is known to be lost. Its host is asked after 500 ms of silence and answers at
+/// once; the same allowances as above, for several steps. Far below the deadline of the get, which is kLong.
+Duration at_once() { return emulated() ? 20s : 5s; }
+
 constexpr std::uint64_t kSmall = 4096, kLarge = 16 << 20;
 
 /// What everybody knows of rank `owner`'s objects.
@@ -39,13 +44,23 @@ bool right(const Result<Pin>& pin, std::uint64_t size, std::uint64_t seed) {
   return pin && pin->size() == size && is_pattern(pin->bytes(), seed);
 }
 
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+/// Says how long a call that failed took beyond its deadline, and expects it to be little.
+void expect_in_time(const char* what, Duration took, Duration deadline, const Error& error) {
+  fmt::print("{}: {} {:+.3f} s from its deadline of {} s\n", what, to_string(error.code),
+             seconds(took - deadline), seconds(deadline));
+  EXPECT_LT(took, deadline + slack()) << what;
+}
+
 /// Runs a call that must end by its deadline, with one of the errors of a member out of reach.
 template <class Call>
 void expect_unreachable(const char* what, Code code, Duration soon, Call call) {
   const TimePoint start = real_clock().now();
   const auto result = call();
-  EXPECT_LT(real_clock().now() - start, soon + slack(soon)) << what;
+  const Duration took = real_clock().now() - start;
   ASSERT_FALSE(result) << what;
+  expect_in_time(what, took, soon, result.error());
   EXPECT_TRUE(result.error().code == code ||
               (code == Code::timed_out && result.error().code == Code::owner_lost))
       << what << ": " << result.error().message();
@@ -79,14 +94,17 @@ Error get_until_it_fails(Store& store, std::uint32_t owner, const Known& known, 
   std::uint64_t gets = 0;
   for (;; ++gets) {
     if (gets == 3) control.say("getting");
-    const TimePoint start = real_clock().now();
-    const auto large = store.get(known.large, soon);
-    EXPECT_LT(real_clock().now() - start, soon + slack(soon));
-    if (!large) return large.error();
-    EXPECT_TRUE(right(large, kLarge, owner)) << "wrong bytes";
-    const auto small = store.get(known.small, soon);
-    if (!small) return small.error();
-    EXPECT_TRUE(right(small, kSmall, owner)) << "wrong bytes";
+    for (const auto& [ref, size] : {std::pair{known.large, kLarge}, std::pair{known.small, kSmall}}) {
+      const TimePoint start = real_clock().now();
+      const auto pin = store.get(ref, soon);
+      const Duration took = real_clock().now() - start;
+      if (!pin) {
+        expect_in_time("the get that was cut", took, soon, pin.error());
+        return pin.error();
+      }
+      EXPECT_LT(took, soon + slack());
+      EXPECT_TRUE(right(pin, size, owner)) << "wrong bytes";
+    }
   }
 }
 
@@ -162,8 +180,13 @@ void run_killed(Store& store, const JobOptions& options) {
   control.expect("killed");
   // Its host is alive and says so: nobody has to wait for the deadline, which is far.
   const TimePoint start = real_clock().now();
-  while (store.get(victim.small, kLong) && real_clock().now() - start < kLong) sched_yield();
-  EXPECT_LT(real_clock().now() - start, slack(soon)) << "lost at once";
+  auto pin = store.get(victim.small, kLong);
+  while (pin && real_clock().now() - start < kLong) pin = store.get(victim.small, kLong);
+  const Duration took = real_clock().now() - start;
+  ASSERT_TRUE(fails(pin, Code::owner_lost, "rank 3"));
+  fmt::print("lost {:.3f} s after it was killed, by a get with a deadline of {} s\n", seconds(took),
+             seconds(kLong));
+  EXPECT_LT(took, at_once()) << "lost at once";
   expect_all_unreachable(store, kVictim, victim, Code::owner_lost, soon);
   EXPECT_TRUE(right(store.get(first.large, kLong), kLarge, 0)) << "who is not concerned works on";
   control.say("lost");

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "src/peers.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
 
@@ -63,7 +64,7 @@ const std::map<std::string, std::function<void(Store&, const JobOptions&)>> kSce
 
 constexpr const char* kUsage =
     "usage: testbed_job exchange|cut|killed|wire [--control DIRECTORY] [--interface NAME] [--provider NAME]\n"
-    "       [--hosts N] [--deadline SECONDS]\n"
+    "       [--hosts N] [--ranks N] [--deadline SECONDS]\n"
     "One rank of a job, for the scripts in ci/testbed. Exit code: 0 all was as expected, 1 not, 2 wrong "
     "usage.\n";
 
@@ -83,6 +84,8 @@ std::optional<JobOptions> parse(int argc, char** argv) {
       options.deadline = std::chrono::seconds(std::atoi(argv[i + 1]));
     else if (key == "--hosts")
       options.hosts = static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
+    else if (key == "--ranks")
+      options.ranks = static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
     else
       return std::nullopt;
   }
@@ -91,8 +94,17 @@ std::optional<JobOptions> parse(int argc, char** argv) {
 
 bool failed() { return ::testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed(); }
 
+Result<Store> open(const JobOptions& options, std::optional<TemporaryDirectory>& spill) {
+  if (options.scenario != "exchange") return Store::open();
+  HOLDFAST_TRY(StoreOptions wanted, StoreOptions::from_environment());
+  wanted.arena.bytes = kExchangeArena;
+  wanted.lifetime.spill.directories = {spill.emplace().path()};
+  return Store::open(wanted);
+}
+
 int run(const JobOptions& options) {
-  auto opened = Store::open();
+  std::optional<TemporaryDirectory> spill;  // goes after the store
+  auto opened = open(options, spill);
   if (!opened) {
     fmt::print(stderr, "{}: {}\n", host_name(), opened.error().message());
     return 1;
@@ -103,9 +115,12 @@ int run(const JobOptions& options) {
   }
   kScenarios.at(options.scenario)(store, options);
   const Stats stats = store.stats();
-  fmt::print("rank {} of {} on {} by {} ({}): {} gets from memory, {} through the fabric, {} reads: {}\n",
-             store.rank(), store.size(), host_name(), stats.provider, stats.provider_reason,
-             stats.gets_shared, stats.gets_remote, stats.remote_reads, failed() ? "FAILED" : "as expected");
+  fmt::print(
+      "rank {} of {} on {} by {} ({}): {} gets from memory, {} through the fabric ({} bytes), {} reads, {} "
+      "stale places: {}\n",
+      store.rank(), store.size(), host_name(), stats.provider, stats.provider_reason, stats.gets_shared,
+      stats.gets_remote, stats.get_bytes_remote, stats.remote_reads, stats.remote_stale,
+      failed() ? "FAILED" : "as expected");
   return failed() ? 1 : 0;
 }
 

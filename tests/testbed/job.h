@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ using namespace std::chrono_literals;
 /// Longer than anything here takes on a slow machine; ends what hangs.
 inline constexpr Duration kLong = 100s;
 
+/// Whether this is the virtual machine of ci/testbed/vm, where everything takes eleven times as long.
+inline bool emulated() { return std::getenv("IN_TESTBED_VM") != nullptr; }
+
 struct JobOptions {
   std::string scenario;
   std::string control;  ///< directory with the FIFOs RANK.in and RANK.out; empty: nobody speaks with this job
@@ -28,7 +32,12 @@ struct JobOptions {
   Duration deadline = 700ms;  ///< of calls that may fail; 16 MiB must come within it
   std::string provider;       ///< expected; empty: any
   std::uint32_t hosts = 0;    ///< expected; 0: any
+  std::uint32_t ranks = 0;    ///< expected; 0: any
 };
+
+/// What a member of run_exchange has, whatever HOLDFAST_ARENA says: less than it puts, and enough for what it
+/// has pinned at once of its own and of others'.
+inline constexpr std::uint64_t kExchangeArena = 32_MiB;
 
 /// Lines between a rank and the script.
 class Control {
@@ -46,6 +55,7 @@ class Control {
 };
 
 void run_exchange(Store& store, const JobOptions& options);
+void exchange_spilled(Store& store);  ///< its first part; the store has a directory to spill to
 void run_cut(Store& store, const JobOptions& options);  ///< three ranks on three hosts; rank 1's is cut off
 void run_killed(Store& store, const JobOptions& options);  ///< four on two; rank 3 is killed
 void run_wire(Store& store, const JobOptions& options);    ///< two; rank 1 counts what its gets cost

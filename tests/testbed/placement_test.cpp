@@ -40,6 +40,53 @@ class PlacementTest : public StoreTest {
     return pages.size() == 1 && pages.begin()->first == static_cast<int>(node);
   }
 
+  static NodeStats of_node(const Store& store, std::uint32_t node) {
+    const Stats stats = store.stats();
+    const auto found = std::ranges::find_if(
+        stats.nodes, [node](const NodeStats& each) { return each.segment.asked == numa::NodeId{node}; });
+    EXPECT_NE(found, stats.nodes.end()) << "no segment on node " << node;
+    return found == stats.nodes.end() ? NodeStats() : *found;
+  }
+
+  /// Puts objects of 1 MiB until the arena is full. Each lies on the node that is nearest to `from`, by the
+  /// kernel's distances, of those that have room, and a node is passed over only once it has none.
+  void fill(Store& store, const PutOptions& options, std::uint32_t from) {
+    const auto nodes = nodes_with_memory();
+    std::set<std::uint32_t> full;
+    const std::uint32_t first = nearest_node(from, full).value();
+    std::optional<std::uint32_t> expected = first;
+    std::uint64_t elsewhere = 0, block = 0;  // what an object takes, its header and rounding included
+    for (;;) {
+      const NodeStats before = of_node(store, *expected);
+      const auto ref = store.put(pattern(1_MiB, 2), options);
+      if (!ref) {
+        EXPECT_TRUE(fails(ref, Code::full));
+        break;
+      }
+      kept_.push_back(*ref);  // what nothing keeps would make room
+      const auto pin = store.get(*ref, kLong);
+      ASSERT_TRUE(good(pin));
+      const Where pages = pages_by_node(pin->bytes());
+      if (block == 0) {
+        block = of_node(store, *expected).bytes_used - before.bytes_used;
+        ASSERT_GE(block, 1_MiB) << "the first one lies on node " << *expected;
+      }
+      if (!all_on(pages, *expected)) {  // full: from now on the next nearest
+        EXPECT_LT(before.bytes_free, block) << "node " << *expected << " had room, but the object lies on "
+                                            << ::testing::PrintToString(pages);
+        full.insert(*expected);
+        expected = nearest_node(from, full);
+        ASSERT_TRUE(expected.has_value());
+      }
+      EXPECT_TRUE(all_on(pages, *expected))
+          << "from node " << from << ", expected " << *expected << ": " << ::testing::PrintToString(pages);
+      if (*expected != first) ++elsewhere;
+      EXPECT_EQ(store.stats().placed_elsewhere, elsewhere);
+    }
+    EXPECT_EQ(full.size() + 1, nodes.size()) << "every node has been used";
+    for (const std::uint32_t node : nodes) EXPECT_LT(of_node(store, node).bytes_free, block) << node;
+  }
+
   std::vector<ObjectRef> kept_;
 };
 
@@ -108,31 +155,25 @@ TEST_F(PlacementTest, ByDefaultItIsTheNodeOfThePuttingThread) {
 TEST_F(PlacementTest, AFullNodeGivesWayToTheNearestWithRoomAndSaysSo) {
   for (const std::uint32_t asked : nodes_with_memory()) {
     Store store = open(on_all_nodes(8_MiB));
-    std::set<std::uint32_t> full;
-    std::uint64_t elsewhere = 0;
-    std::optional<std::uint32_t> expected = asked;
-    for (;;) {
-      const auto ref = store.put(pattern(1_MiB, 2), {.node = numa::NodeId{asked}});
-      if (!ref) {
-        EXPECT_TRUE(fails(ref, Code::full));
-        break;
-      }
-      kept_.push_back(*ref);  // what nothing keeps would make room
-      const auto pin = store.get(*ref, kLong);
-      ASSERT_TRUE(good(pin));
-      const Where pages = pages_by_node(pin->bytes());
-      if (!all_on(pages, *expected)) {  // full: from now on the next nearest
-        full.insert(*expected);
-        expected = nearest_node(asked, full);
-        ASSERT_TRUE(expected.has_value());
-      }
-      EXPECT_TRUE(all_on(pages, *expected)) << "asked for node " << asked << ", expected " << *expected
-                                            << ": " << ::testing::PrintToString(pages);
-      if (*expected != asked) ++elsewhere;
-      EXPECT_EQ(store.stats().placed_elsewhere, elsewhere);
-    }
-    EXPECT_EQ(full.size() + 1, nodes_with_memory().size()) << "every node has been used";
+    PutOptions options = no_wait();
+    options.node = numa::NodeId{asked};
+    fill(store, options, asked);
   }
+}
+
+TEST_F(PlacementTest, AThreadOfANodeWithoutMemoryFillsWhatIsNearestFirst) {
+  bool found = false;
+  const auto usable = nodes_with_memory();
+  for (const std::uint32_t node : nodes_online()) {
+    const auto cpus = cpus_of(node);
+    if (cpus.empty() || std::ranges::find(usable, node) != usable.end()) continue;
+    found = true;
+    Store store = open(on_all_nodes(8_MiB));
+    const OnCpu pinned(cpus.front());
+    ASSERT_TRUE(pinned.works());
+    fill(store, no_wait(), node);
+  }
+  if (!found) GTEST_SKIP() << "every node of this machine that has processors has memory";
 }
 
 TEST_F(PlacementTest, WhatIsEvictedAndSpilledIsCountedByNode) {
@@ -141,11 +182,7 @@ TEST_F(PlacementTest, WhatIsEvictedAndSpilledIsCountedByNode) {
   StoreOptions options = on_all_nodes(8_MiB);
   options.lifetime.spill.directories = {directory.path()};
   Store store = open(options);
-  const auto of = [&](std::uint32_t node) {
-    const Stats stats = store.stats();
-    return *std::ranges::find_if(
-        stats.nodes, [node](const NodeStats& each) { return each.segment.asked == numa::NodeId{node}; });
-  };
+  const auto of = [&](std::uint32_t node) { return of_node(store, node); };
   // Nothing keeps these, so the first ones make room, and they lie on the first node.
   for (const std::uint32_t node : nodes)
     while (of(node).bytes_free > 2_MiB)
