@@ -208,6 +208,8 @@ class Holdings {
   [[nodiscard]] std::optional<Notice> not_restored(const Restore& restore, Error error);
   /// Objects wait to be brought back, or puts for room, that found none.
   bool short_of_room() const;
+  /// And somebody waits for it.
+  bool room_is_awaited() const;
 
   std::uint64_t arena_bytes() const noexcept { return memory_->arena().bytes(); }
   void note_thrashing();
@@ -332,6 +334,7 @@ class Holdings {
   void show(std::uint64_t slot, const Entry& entry);
   bool leave_memory(std::uint64_t slot, const Entry& entry);
   std::optional<std::uint64_t> end_of_spill(const Spill& spill);
+  bool somebody_waits() const;  // with the lock
   void renew_reserve();
   void reserve_again(std::uint64_t bytes);
   std::uint64_t open_reserve();

@@ -200,8 +200,16 @@ std::optional<std::uint64_t> Holdings::end_of_spill(const Spill& spill) {
 
 bool Holdings::short_of_room() const {
   const std::lock_guard lock(mutex_);
-  return !asked_.all.empty() || !prefetched_.all.empty() || counts_.spilling_bytes < wanted() ||
-         kept_->bytes() > most_kept_;
+  return somebody_waits() || kept_->bytes() > most_kept_;
+}
+
+bool Holdings::somebody_waits() const {
+  return !asked_.all.empty() || !prefetched_.all.empty() || counts_.spilling_bytes < wanted();
+}
+
+bool Holdings::room_is_awaited() const {
+  const std::lock_guard lock(mutex_);
+  return somebody_waits();
 }
 
 void Holdings::note_thrashing() {

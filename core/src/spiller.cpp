@@ -21,6 +21,8 @@ constexpr std::uint64_t kMostSpilling = 64_MiB;
 // most.
 constexpr Duration kFirstPause = std::chrono::milliseconds(1);
 constexpr Duration kLongestPause = std::chrono::milliseconds(20);
+// The same where more is kept than should be, but nobody waits: a disk may be full for hours.
+constexpr Duration kLongestIdlePause = std::chrono::milliseconds(500);
 
 // Of what comes back from disk in such a time, so large a share had left memory no longer before: it goes
 // round in circles. Who reads once through more than fits does not: little of it has just left.
@@ -50,7 +52,7 @@ Deadline Spiller::turn() {
   if (restores || spills) pause_ = kFirstPause;
   if (!holdings_.short_of_room()) return Deadline::never();
   const Deadline next = Deadline::after(clock_, pause_);
-  pause_ = std::min(2 * pause_, kLongestPause);
+  pause_ = std::min(2 * pause_, holdings_.room_is_awaited() ? kLongestPause : kLongestIdlePause);
   return next;
 }
 
