@@ -188,8 +188,8 @@ class Holdings {
   void spilled(const Spill& spill, std::uint64_t copy);
   /// It could not be written: it stays in memory.
   void kept_back(const Spill& spill);
-  /// Nothing more is written, until copies have gone: for people.
-  void note_refusal(const Error& why);
+  /// What is not written any more, until copies have gone, and why: for people.
+  void note_refusal(std::string what);
 
   struct Restore {
     ObjectId id;

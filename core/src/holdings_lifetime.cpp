@@ -105,7 +105,7 @@ std::string Holdings::what_holds_memory() const {
       reserve == 0 ? "" : fmt::format(", {} in reserve for what comes back from disk", format_bytes(reserve)),
       format_bytes(largest),
       restore_waits_ ? "; an object that somebody gets from disk waits for room before all puts" : "",
-      disk_refuses_.empty() ? "" : "; nothing more is written to disk: ", disk_refuses_);
+      disk_refuses_.empty() ? "" : "; ", disk_refuses_);
 }
 
 /// Into the catalogue; cached objects, which take entries, too, give way.

@@ -177,9 +177,9 @@ void Holdings::kept_back(const Spill& spill) {
   if (end_of_spill(spill)) settle(spill.id);
 }
 
-void Holdings::note_refusal(const Error& why) {
+void Holdings::note_refusal(std::string what) {
   const std::lock_guard lock(mutex_);
-  disk_refuses_ = why.detail;
+  disk_refuses_ = std::move(what);
 }
 
 /// The object's slot, if it was not erased meanwhile; its block can go then.

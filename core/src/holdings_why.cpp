@@ -77,7 +77,7 @@ std::string Holdings::why(const ObjectId& id) const {
             : entry.on_disk()         ? "it comes back when somebody gets it"
             : !kept_ ? "it stays in memory: there is no directory to spill to (HOLDFAST_SPILL)"
             : !disk_refuses_.empty()
-                ? "it stays in memory: nothing more is written to disk: " + disk_refuses_
+                ? "it stays in memory: " + disk_refuses_
                 : std::string("it is written to disk when it is among the coldest and memory is short"));
   return text;
 }

@@ -17,14 +17,14 @@ Result<std::shared_ptr<LocalMemory>> LocalMemory::create(const numa::Topology& t
   HOLDFAST_TRY(made->arena_, numa::Arena::create(topology, options));
   HOLDFAST_TRY(made->ledger_, Ledger::create(pins));
   const auto segments = made->arena_->segments();
-  for (const numa::Segment& segment : segments) {
+  for (const numa::Segment& segment : segments)
     made->allocators_.push_back(std::make_unique<numa::Allocator>(segment.bytes));
-    std::vector<std::size_t> order;
-    for (const numa::NodeId node : topology.nearest_with_memory(segment.node))
+  for (const auto& from : topology.nodes()) {
+    std::vector<std::size_t>& order = made->nearest_[from.id];
+    for (const numa::NodeId node : topology.nearest_with_memory(from.id))
       if (const auto found = made->segment_on(node)) order.push_back(*found);
     for (std::size_t i = 0; i < segments.size(); ++i)
       if (std::ranges::find(order, i) == order.end()) order.push_back(i);
-    made->nearest_.push_back(std::move(order));
   }
   made->views_ = std::vector<std::atomic<View*>>(members);
   return made;
@@ -53,23 +53,20 @@ Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment
                                     std::optional<numa::NodeId> node) {
   constexpr std::string_view kOperation = "LocalMemory::allocate";
   const auto segments = arena_->segments();
-  std::optional<std::size_t> preferred;
+  numa::NodeId from = segments[0].node;
   if (node) {
-    preferred = segment_on(*node);
-    if (!preferred)
+    if (!segment_on(*node))
       return fail(
           Code::invalid, kOperation,
           fmt::format("the arena has no segment on node {}; open the store with that node among its nodes "
                       "(HOLDFAST_NODES), or leave the node out",
                       node->value));
-  } else if (segments.size() == 1) {
-    preferred = 0;
-  } else {
-    // The thread's node may have no segment: then the first node by distance that has one.
-    for (const numa::NodeId near : topology_->nearest_with_memory(topology_->current_node()))
-      if ((preferred = segment_on(near))) break;
+    from = *node;
+  } else if (segments.size() > 1) {
+    from = topology_->current_node();  // which may have no segment: then the nearest that has one is first
   }
-  const auto& order = nearest_[preferred.value_or(0)];
+  const auto known = nearest_.find(from);
+  const auto& order = known == nearest_.end() ? nearest_.begin()->second : known->second;
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::size_t segment = order[i];
     if (const auto extent = allocators_[segment]->allocate(bytes, alignment)) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -68,7 +69,7 @@ class LocalMemory {
   std::optional<numa::Topology> topology_;
   std::unique_ptr<numa::Arena> arena_;
   std::vector<std::unique_ptr<numa::Allocator>> allocators_;  ///< one a segment
-  std::vector<std::vector<std::size_t>> nearest_;             ///< for each segment, all, nearest first
+  std::map<numa::NodeId, std::vector<std::size_t>> nearest_;  ///< for each node, all segments, nearest first
   Ledger ledger_;
   std::atomic<std::uint64_t> placed_elsewhere_{0};
   std::atomic<std::uint64_t> next_node_{0};

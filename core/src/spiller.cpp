@@ -104,10 +104,12 @@ Task<void> Spiller::spill(Holdings::Spill spill) {
   holdings_.kept_back(spill);
   if (!files_.writable()) {
     refused_from_ = 0;
-    holdings_.note_refusal(copy.error());
+    holdings_.note_refusal(fmt::format("nothing more is written to disk: {}", copy.error().detail));
     co_return;
   }
   refused_from_ = std::min<std::uint64_t>(refused_from_, spill.bytes.size());
+  holdings_.note_refusal(fmt::format("objects of {} and more are not written to disk: {}",
+                                     format_bytes(refused_from_), copy.error().detail));
   if (copy.error().code != Code::full || std::exchange(told_too_large_, true)) co_return;
   log(LogLevel::warning,
       fmt::format(

@@ -1,10 +1,33 @@
+#include <algorithm>
+
 #include "tests/sim/player_parts.h"
 
 namespace holdfast::sim::test {
 namespace {
 
-// Operations end, deaths are noticed, expiries come: longer than any timeout of the protocols, twice.
-constexpr Duration kSettle = 40s;
+// Operations end, deaths are noticed, and what could not be told is told again: longer than the longest pause
+// before that. Where nothing was done to anybody, as long as operations may take.
+constexpr Duration kSettle = 40s, kCalmSettle = 6s;
+// From then on all hear each other at once: drops come, a home's death is noticed, names go.
+constexpr Duration kLetGo = 15s, kErase = 5s;
+
+bool is_trouble(Act act) {
+  switch (act) {
+    case Act::crash:
+    case Act::leave:
+    case Act::restart:
+    case Act::stop:
+    case Act::slow:
+    case Act::slow_host:
+    case Act::cut:
+    case Act::break_link:
+    case Act::power_loss:
+    case Act::full_queues:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -143,7 +166,8 @@ void Player::settle() {
     cluster_->network().limit_queues(cluster_->process({rank}), options_of(scenario_).network.max_waiting);
     disk_fault({0, rank, Act::disk_mend});
   }
-  timeline().run_for(kSettle);
+  const bool calm = std::ranges::none_of(scenario_.steps, is_trouble, &Step::act);
+  timeline().run_for(calm ? kCalmSettle : kSettle);
   check_kept();
   for (const auto& [number, operation] : under_way_) oracle_.never_ended(operation);
   oracle_.all_is_well();
@@ -153,7 +177,7 @@ void Player::settle() {
       if (runs({rank})) app({rank}).abandon(std::move(draft));
     let_go({rank});
   }
-  timeline().run_for(kSettle + std::chrono::milliseconds(scenario_.token_ms));
+  timeline().run_for(kLetGo + std::chrono::milliseconds(scenario_.token_ms));
   constexpr std::uint32_t kMostNames = 64;
   // Names keep their objects when nothing else does, and room is needed.
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) (void)oracle_.evict_all({rank});
@@ -167,7 +191,7 @@ void Player::settle() {
       spawn(app({rank}).erase(key_of_name(name), 10s), [](const Status&) {});
     nudge({rank});
   }
-  timeline().run_for(kSettle);
+  timeline().run_for(kErase);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) (void)oracle_.evict_all({rank});
   timeline().run_for(1s);
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) oracle_.check_empty({rank});

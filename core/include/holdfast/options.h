@@ -63,7 +63,7 @@ struct SpillPolicy {
 struct LifetimeOptions {
   Collect collect = Collect::lazy;    ///< HOLDFAST_COLLECT
   Eviction eviction = Eviction::lru;  ///< HOLDFAST_EVICTION
-  /// How long a token keeps its object until it is redeemed (HOLDFAST_TOKEN_LIFETIME, seconds); counted by
+  /// How long a token keeps its object, redeemed or not (HOLDFAST_TOKEN_LIFETIME, seconds); counted by
   /// the object's owner from when it hears of the token. Bound: 1 ms to 30 days.
   Duration token_lifetime = std::chrono::seconds(60);
   /// How long a member that cannot be reached still counts as alive (HOLDFAST_MEMBER_TIMEOUT, seconds): then
