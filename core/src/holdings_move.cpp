@@ -11,7 +11,6 @@
 #include "holdfast/base/units.h"
 #include "src/block.h"
 #include "src/holdings.h"
-#include "src/mutation.h"
 
 namespace holdfast {
 namespace {
@@ -174,7 +173,7 @@ bool Holdings::move_down(std::uint64_t slot, numa::Extent& space) {
   write_header(to, {entry.id, incarnation_, entry.layout}, new_generation());
   record.lie_in(record.segment, exchanged->block);
   space = exchanged->space;
-  if (!HOLDFAST_MUTATION(forget_move)) catalogue_.move(slot, entry.location - down);
+  catalogue_.move(slot, entry.location - down);
   counts_.moved += 1;
   counts_.moved_bytes += entry.layout.block_bytes();
   return true;

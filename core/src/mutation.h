@@ -38,7 +38,6 @@ enum class Mutation : std::uint8_t {
   free_copy_on_disk,           ///< the only copy of an object that has left memory goes
   keep_dead_copies,            ///< copies of objects that have gone stay on disk
   stay_spoiled,                ///< an object that could not leave, as it was pinned, is none any more
-  forget_move,                 ///< the catalogue does not follow a block that was moved
   skip_disk_checksum,          ///< what comes back from disk is not compared with what was written
   unchecked_runs,              ///< what many objects were fetched with is taken for them
   lose_parts,                  ///< an object does not keep what it declares
