@@ -95,5 +95,106 @@ TEST_P(MembersSlowDiskTest, WhatIsInMemoryDoesNotWaitForADiskThatStandsStill) {
   EXPECT_TRUE(directory.files().empty());
 }
 
+// Rank 0 is killed while a write, or a read, of its disk stands still. Rank 1 holds what is concerned.
+void expect_loss(Store& store, Line& test, const ObjectRef& lost) {
+  EXPECT_TRUE(fails(store.get(lost, kLong), Code::owner_lost));
+  EXPECT_TRUE(comes(store, store.put(pattern(kSize, 7)).value(), 7));
+  test.say("lost");
+}
+
+const Scenario kKilledWriting("killed_while_it_writes", [](Line& test) {
+  Store store = join();
+  if (store.rank() == 1) {
+    const ObjectRef held = redeemed(store, 0);
+    test.say("holds");
+    EXPECT_EQ(test.hear(), "killed");
+    return expect_loss(store, test, held);
+  }
+  std::vector<ObjectRef> refs;
+  refs.push_back(store.put(pattern(kSize, 0)).value());
+  tell_token(store, 0, refs[0]);
+  EXPECT_EQ(test.hear(), "held");
+  stop_disk();
+  // As much as fits: most of it is to be written, and the first of that is on its way.
+  while (auto ref = store.put(pattern(kSize, 1), {.timeout = 0s})) refs.push_back(std::move(*ref));
+  EXPECT_TRUE(comes_true([&] { return store.stats().spilling > 0 && disk_transfers() > 0; }));
+  test.say("stands still");
+  (void)test.hear();  // never comes
+});
+
+const Scenario kKilledReading("killed_while_it_reads", [](Line& test) {
+  Store store = join();
+  if (store.rank() == 1) {
+    const ObjectRef cold = redeemed(store, 0);
+    test.say("holds");
+    EXPECT_EQ(test.hear(), "get");
+    return expect_loss(store, test, cold);  // begun before the kill, or right after it
+  }
+  std::vector<ObjectRef> refs;
+  for (std::uint64_t i = 0; i < kObjects; ++i) refs.push_back(store.put(pattern(kSize, i)).value());
+  EXPECT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
+  EXPECT_TRUE(on_disk(store, refs[0]));
+  tell_token(store, 0, refs[0]);
+  EXPECT_EQ(test.hear(), "held");
+  stop_disk();
+  const std::uint64_t before = disk_transfers();
+  test.say("stopped");
+  EXPECT_TRUE(comes_true([&] { return disk_transfers() > before; })) << "what rank 1 gets is being read";
+  test.say("stands still");
+  (void)test.hear();  // never comes
+});
+
+class MembersKilledAtTheDiskTest : public MembersSlowDiskTest {
+ protected:
+  Ranks::Options job(std::uint32_t size) {
+    return {.size = size,
+            .variables = {{"HOLDFAST_ARENA", "32MiB"},
+                          {"HOLDFAST_SPILL", directory_.path()},
+                          {"HOLDFAST_LOG", "error"},
+                          {"HOLDFAST_SAME_HOST", GetParam()}}};
+  }
+  void kill_owner(Ranks& ranks) {
+    EXPECT_EQ(ranks[0].hear(), "stands still");
+    ranks.signal(0, SIGKILL);
+    EXPECT_EQ(ranks.end(0), -SIGKILL);
+  }
+  /// Its files stay, until the next member of this user starts.
+  void expect_files_of_the_dead() {
+    EXPECT_FALSE(directory_.files().empty());
+    EXPECT_TRUE(Ranks("spill_opens", job(1)).all_good());
+    EXPECT_TRUE(directory_.files().empty());
+  }
+  const TemporaryDirectory directory_;
+};
+INSTANTIATE_TEST_SUITE_P(By, MembersKilledAtTheDiskTest, ::testing::Values("memory", "fabric"),
+                         [](const auto& mode) { return std::string(mode.param); });
+
+TEST_P(MembersKilledAtTheDiskTest, InTheMiddleOfAWrite) {
+  {
+    Ranks ranks("killed_while_it_writes", job(2));
+    EXPECT_EQ(ranks[1].hear(), "holds");
+    ranks[0].say("held");
+    kill_owner(ranks);
+    ranks[1].say("killed");
+    EXPECT_EQ(ranks[1].hear(), "lost");
+    EXPECT_EQ(ranks.end(1), 0);
+  }
+  expect_files_of_the_dead();
+}
+
+TEST_P(MembersKilledAtTheDiskTest, InTheMiddleOfARead) {
+  {
+    Ranks ranks("killed_while_it_reads", job(2));
+    EXPECT_EQ(ranks[1].hear(), "holds");
+    ranks[0].say("held");
+    EXPECT_EQ(ranks[0].hear(), "stopped");
+    ranks[1].say("get");
+    kill_owner(ranks);
+    EXPECT_EQ(ranks[1].hear(), "lost");
+    EXPECT_EQ(ranks.end(1), 0);
+  }
+  expect_files_of_the_dead();
+}
+
 }  // namespace
 }  // namespace holdfast::test
