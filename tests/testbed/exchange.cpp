@@ -111,6 +111,18 @@ void promise_one_each(Store& store) {
   ASSERT_TRUE(good(store.barrier(kLong)));
 }
 
+/// What is known of an object without getting it; and it is found by its id while somebody keeps it.
+void ask_about_own(Store& store) {
+  const ObjectRef ref = store.put(pattern(100, 1)).value();
+  const auto why = store.why(ref, kLong);
+  EXPECT_TRUE(good(why) && why->find(ref.id().to_hex()) != std::string::npos);
+  const auto found = store.find(ref.id(), kLong);
+  EXPECT_TRUE(good(found) && *found == ref);
+  EXPECT_TRUE(store.contains(name("host", store.rank()), kLong).value());
+  EXPECT_TRUE(good(store.erase(ref, kLong)));
+  EXPECT_FALSE(store.contains(ref, kLong).value());
+}
+
 /// Each erases an object of its neighbour, and nobody finds it any more.
 void erase_one_each(Store& store) {
   const std::uint32_t next = (store.rank() + 1) % store.size();
@@ -146,6 +158,7 @@ void run_exchange(Store& store, const JobOptions& options) {
   }
   ASSERT_TRUE(good(store.barrier(kLong)));
   promise_one_each(store);
+  ask_about_own(store);
   erase_one_each(store);
   const Stats stats = store.stats();
   EXPECT_EQ(stats.corrupt + stats.members_lost, 0U);

@@ -14,17 +14,22 @@ open_control() {
     exec {inputs[rank]}<>"$control/$rank.in" {outputs[rank]}<>"$control/$rank.out"
   done
 }
+# unexpected WHAT: the end, with what the ranks have said. The cases write that to this file, which goes with the room.
+unexpected() {
+  cat "$control/log" >&2 || true
+  echo "$1" >&2
+  exit 1
+}
 # tell RANK LINE
 tell() { printf '%s\n' "$2" >&"${inputs[$1]}"; }
 # await RANK PATTERN: its next line, which must match.
 await() {
   local line
   if ! read -r -t 150 -u "${outputs[$1]}" line; then
-    echo "rank $1 did not say '$2'" >&2
-    exit 1
+    unexpected "rank $1 did not say '$2'"
   fi
   # shellcheck disable=SC2053  # a pattern
-  [[ $line == $2 ]] || { echo "rank $1 said '$line', not '$2'" >&2; exit 1; }
+  [[ $line == $2 ]] || unexpected "rank $1 said '$line', not '$2'"
   echo "rank $1: $line"
 }
 # survivors COUNT LOG: so many ranks have ended and say that all was as expected, and none that it was not. The exit status
