@@ -28,7 +28,9 @@ class AccessLog {
     // Threads that share a shard may lose a count; it is a sample.
     const std::uint32_t count = shard.count.load(std::memory_order_relaxed) + 1;
     shard.count.store(count, std::memory_order_relaxed);
-    if (count == shard.next.load(std::memory_order_relaxed)) sample(shard, id, owner);
+    // Not "equal": a count that was lost must not make the next sample wait until it has gone round.
+    if (static_cast<std::int32_t>(count - shard.next.load(std::memory_order_relaxed)) >= 0)
+      sample(shard, id, owner);
   }
 
   /// The low halves of the ids of objects that were got since the last call, each once, by owner.

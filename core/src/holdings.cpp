@@ -133,10 +133,11 @@ bool Holdings::note_name(const ObjectId& id, const Key& name, MemberId home) {
   return true;
 }
 
-bool Holdings::lost_name(const ObjectId& id) const {
+std::optional<bool> Holdings::kept_by_name(const ObjectId& id) const {
   const std::lock_guard lock(mutex_);
   const auto slot = catalogue_.slot_of(Key::of(id));
-  return slot && records_[*slot].name == Record::Name::lost;
+  if (!slot) return std::nullopt;
+  return records_[*slot].name == Record::Name::keeps;
 }
 
 Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
@@ -160,6 +161,7 @@ Result<Holdings::Erased> Holdings::erase(const ObjectId& id) {
 Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   enqueue(entry.id, records_[slot], Record::Queue::none);
   const Record record = std::exchange(records_[slot], Record{});
+  if (record.place == Record::Place::asked) ++erased_asked_;
   if (record.name == Record::Name::keeps) --named_objects_;
   catalogue_.remove(Key::of(entry.id));
   holders_.forget(entry.id);

@@ -107,8 +107,9 @@ class Holdings {
 
   /// Notes that an object has a name, so that erasing it can take the name away. False if it is gone already.
   bool note_name(const ObjectId& id, const Key& name, MemberId home);
-  /// True if the home of its name was given up meanwhile.
-  bool lost_name(const ObjectId& id) const;
+  /// Whether an object that has a name is kept by it: not if the home was given up meanwhile. Nothing if the
+  /// object has gone.
+  std::optional<bool> kept_by_name(const ObjectId& id) const;
 
   struct Erased {
     std::optional<Key> name;      ///< it had
@@ -404,6 +405,7 @@ class Holdings {
     std::optional<TimePoint> no_room_since{};  ///< for the first of them
   };
   Line asked_{Record::Place::asked};
+  std::uint64_t erased_asked_ = 0;  ///< objects in it that were erased, at most
   Line prefetched_{Record::Place::prefetched};
   TimePoint last_left_{};  ///< memory for the disk
   std::vector<std::uint64_t> dead_copies_;

@@ -55,15 +55,21 @@ std::optional<Holdings::Restore> Holdings::next_in(Line& line, Lock& lock) {
     if (at == 0) line.no_room_since.reset();
     line.all.erase(line.all.begin() + static_cast<std::ptrdiff_t>(at));
   };
-  for (std::size_t at = 0; at < std::min(line.all.size(), kMostPassedBy);) {
+  std::size_t refused = 0;
+  for (std::size_t at = 0; at < line.all.size() && (refused < kMostPassedBy || erased_asked_ > 0);) {
     const auto [id, asked] = line.all[at];
     const auto slot = catalogue_.slot_of(Key::of(id));
     if (!slot) {  // erased meanwhile: not_restored() tells who waits
       leave(at);
+      erased_asked_ -= std::min<std::uint64_t>(erased_asked_, 1);
       return Restore{id, {}, 0, {}, {}, asked, {}};
     }
     if (!belongs_in(line, id)) {
       leave(at);
+      continue;
+    }
+    if (refused >= kMostPassedBy) {
+      ++at;
       continue;
     }
     const BlockLayout layout = catalogue_.read(*slot).layout;
@@ -74,6 +80,7 @@ std::optional<Holdings::Restore> Holdings::next_in(Line& line, Lock& lock) {
     if (!block) {
       if (at == 0 && !line.no_room_since) line.no_room_since = clock_.now();
       ++at;
+      ++refused;
       continue;
     }
     // Erased while the lock was let go? restored() will see, and the copy lives until then.
@@ -82,6 +89,7 @@ std::optional<Holdings::Restore> Holdings::next_in(Line& line, Lock& lock) {
     spoil_header(block->address);  // not yet an object
     return Restore{id, layout, copy, spilled_part(block->address, layout), *block, asked, left};
   }
+  if (line.place == Record::Place::asked) erased_asked_ = 0;
   return std::nullopt;
 }
 

@@ -33,22 +33,31 @@ namespace {
 
 Task<Status> publish(Job& job, Agent& agent, Channel& channel, Key name, Entry entry, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
+  const bool at_home = home == job.peers->self();
+  const auto erased = [] {
+    return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
+  };
   // Noted first, so that an erase that comes at once takes the name away, too.
-  if (!job.holdings->note_name(entry.id, name, home))
-    co_return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
-  if (home == job.peers->self()) {
+  if (!job.holdings->note_name(entry.id, name, home)) co_return erased();
+  if (at_home) {
     HOLDFAST_CO_TRY(auto notice, job.holdings->publish(name, entry));
     if (notice) agent.tell(std::move(*notice));
-    co_return Status{};
+  } else if (Status published = co_await publish_name(job, channel, name, entry, deadline); !published) {
+    if (may_be_published(published.error()) && !HOLDFAST_MUTATION(no_withdrawal))
+      agent.withdraw(name, entry.id);
+    co_return published;
   }
-  Status published = co_await publish_name(job, channel, name, entry, deadline);
-  if (published && job.holdings->lost_name(entry.id))
-    published = fail(Code::owner_lost, "Store::put",
-                     fmt::format("{}, the name's home, could not be reached for a while and was given up",
-                                 job.peers->describe(home)));
-  if (!published && may_be_published(published.error()) && !HOLDFAST_MUTATION(no_withdrawal))
+  // Who erased it meanwhile may have looked for the name before it was there.
+  const auto kept = job.holdings->kept_by_name(entry.id);
+  if (kept && *kept) co_return Status{};
+  if (at_home)
+    (void)job.holdings->unpublish(name, entry.id);
+  else
     agent.withdraw(name, entry.id);
-  co_return published;
+  if (!kept) co_return erased();
+  co_return fail(Code::owner_lost, "Store::put",
+                 fmt::format("{}, the name's home, could not be reached for a while and was given up",
+                             job.peers->describe(home)));
 }
 
 }  // namespace
@@ -65,8 +74,7 @@ Result<std::optional<Key>> erase_own(Job& job, Agent& agent, const ObjectId& id)
   HOLDFAST_TRY(const Holdings::Erased erased, job.holdings->erase(id));
   if (erased.awaiting_unpin) agent.collect_later();
   if (!erased.name || job.peers->home_of(*erased.name) != job.peers->self()) return erased.name;
-  const auto gone = job.holdings->unpublish(*erased.name, id);
-  if (!gone && gone.error().code != Code::not_found) return tl::unexpected(gone.error());
+  (void)job.holdings->unpublish(*erased.name, id);  // not found: it is not there yet, or any more
   return std::nullopt;
 }
 
@@ -102,7 +110,9 @@ Task<Status> erase(Job& job, Agent& agent, Channel& channel, Key name, Deadline 
   if (erased || (erased.error().code != Code::not_found && erased.error().code != Code::owner_lost))
     co_return erased;
   Status forgotten = co_await forget_name(job, agent, channel, name, entry.id, deadline);
-  if (forgotten && erased.error().code == Code::owner_lost) agent.withdraw(entry.owner, entry.id);
+  const bool goes =
+      forgotten || may_be_published(forgotten.error());  // then its home is told until it has heard
+  if (goes && erased.error().code == Code::owner_lost) agent.withdraw(entry.owner, entry.id);
   co_return forgotten;
 }
 

@@ -153,7 +153,8 @@ void Reporter::probed(MemberId member, const Status& alive) {
   unreached_.erase(member);
   // It may only have seemed to be dead: then it is to forget the names, as their objects do not keep them.
   for (const auto& [name, id] : job_.holdings->member_lost(member, *job_.peers))
-    if (!HOLDFAST_MUTATION(keep_names_of_the_silent)) withdrawals_.add_name(name, id);
+    if (!HOLDFAST_MUTATION(keep_names_of_the_silent))
+      withdrawals_.add_name(name, id, Withdrawals::Bound::all);
 }
 
 void Reporter::say_farewell() {

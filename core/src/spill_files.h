@@ -69,6 +69,8 @@ class SpillFiles {
 
   /// Some directory takes writes: what was refused was too large.
   bool writable() const { return segments_.writable(); }
+  /// Files that are gone: there may be room again.
+  std::uint64_t files_removed() const noexcept { return segments_.removed(); }
 
   SpillStats stats() const { return segments_.stats(); }
   /// Nothing is under way: no write, no read, no compaction.

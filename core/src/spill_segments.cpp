@@ -42,8 +42,11 @@ Result<SpillPlace> SpillSegments::reserve(std::uint64_t bytes) {
     at(segment).state = State::closed;
   } else {
     if (!open_ || at(*open_).bytes - at(*open_).end < bytes) {
+      // One that lives stays open until there is another: smaller objects may still fit.
+      if (open_ && at(*open_).live == 0) close_open();
+      HOLDFAST_TRY(const std::uint32_t next, next_segment(bytes));
       close_open();
-      HOLDFAST_TRY(open_, next_segment(bytes));
+      open_ = next;
     }
     segment = *open_;
   }
@@ -220,7 +223,10 @@ void SpillSegments::retire(std::uint32_t number) {
   }
   const std::string path = directory.disk->describe(segment.file);
   const Status removed = directory.disk->remove(segment.file);
-  if (removed) note_freed(directory, std::min(segment.bytes, segment.added));
+  if (removed) {
+    ++removed_;
+    note_freed(directory, std::min(segment.bytes, segment.added));
+  }
   if (!removed && !std::exchange(directory.remove_failed, true))
     log(LogLevel::warning, fmt::format("a spill file stays behind, remove it when the job has ended: {} ({})",
                                        path, removed.error().message()));

@@ -60,6 +60,7 @@ class SpillSegments {
 
   /// Some directory takes writes.
   bool writable() const;
+  std::uint64_t removed() const noexcept { return removed_; }
 
   /// The next one to compact, taken from the queue: at least half of it is dead.
   std::optional<std::uint32_t> take_candidate();
@@ -124,6 +125,7 @@ class SpillSegments {
   void close_open();
   void settle(std::uint32_t segment);
   void retire(std::uint32_t segment);
+  std::uint64_t removed_ = 0;
 
   SpillOptions options_;
   std::vector<Directory> directories_;

@@ -47,12 +47,20 @@ Deadline Spiller::turn() {
     files_.free(copy);
     refused_from_ = Holdings::kAnySize;
   }
+  // A file may go later than the last copy in it: while something is read there.
+  if (const std::uint64_t removed = files_.files_removed();
+      removed != std::exchange(files_removed_, removed)) {
+    refused_from_ = Holdings::kAnySize;
+    holdings_.note_refusal({});
+  }
   const bool restores = start_restores();
   const bool spills = start_spills();
   if (restores || spills) pause_ = kFirstPause;
   if (!holdings_.short_of_room()) return Deadline::never();
+  const Duration longest = holdings_.room_is_awaited() ? kLongestPause : kLongestIdlePause;
+  pause_ = std::min(pause_, longest);
   const Deadline next = Deadline::after(clock_, pause_);
-  pause_ = std::min(2 * pause_, holdings_.room_is_awaited() ? kLongestPause : kLongestIdlePause);
+  pause_ = std::min(2 * pause_, longest);
   return next;
 }
 

@@ -6,11 +6,11 @@
 
 namespace holdfast {
 
-void Withdrawals::add_name(const Key& name, const ObjectId& id) {
+void Withdrawals::add_name(const Key& name, const ObjectId& id, Bound bound) {
   WireWriter body;
   put_key(body, name);
   put_id(body, id);
-  add({job_.peers->home_of(name), MessageType::unpublish, body.take()});
+  add({job_.peers->home_of(name), MessageType::unpublish, body.take(), bound});
 }
 
 void Withdrawals::add_object(MemberId owner, const ObjectId& id) {
@@ -39,7 +39,8 @@ void Withdrawals::turn() {
   for (Request& request : added) {
     const MemberId member = request.to;
     const auto [at, first] = untold_.try_emplace(member);
-    if (at->second.size() < kMostOfMember) at->second.push_back(std::move(request));
+    if (request.bound == Bound::all || at->second.size() < kMostOfMember)
+      at->second.push_back(std::move(request));
     if (first) spawn(tell(member), [] {});
   }
 }

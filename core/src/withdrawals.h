@@ -19,14 +19,16 @@ namespace holdfast {
 
 class Withdrawals {
  public:
-  /// What waits for one member; it is dead rather than silent when more comes, and that is left.
+  /// What may wait for one member of what puts and erases add, call by call, without end; more is left. Names
+  /// that a home is given up with are all told: there are no more of them than objects.
   static constexpr std::size_t kMostOfMember = 1U << 16;
+  enum class Bound : std::uint8_t { some, all };
 
   /// Both outlive it; what it has under way ends with the channel.
   Withdrawals(Job& job, Channel& channel) noexcept : job_(job), channel_(channel) {}
 
   /// A name goes if it stands for `id`. Any thread.
-  void add_name(const Key& name, const ObjectId& id);
+  void add_name(const Key& name, const ObjectId& id, Bound bound = Bound::some);
   /// An object goes. Any thread.
   void add_object(MemberId owner, const ObjectId& id);
 
@@ -38,6 +40,7 @@ class Withdrawals {
     MemberId to;
     MessageType type;
     std::vector<std::byte> body;
+    Bound bound = Bound::some;
   };
   void add(Request request);
   Task<void> tell(MemberId member);

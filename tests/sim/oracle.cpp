@@ -185,7 +185,8 @@ bool Oracle::may_be_from_disk(const Operation& operation, const Object& object, 
   if (scenario_.disks == 0) return false;
   const bool bad = bad_disks_.contains(object.owner.value);
   if (code != Code::timed_out) return bad && (code == Code::corrupt || code == Code::system);
-  // A directory that refused a write is not asked again: what is in memory may have to stay there.
+  // A directory that refused a write is not asked again until a file of ours there has gone: what is in
+  // memory may have to stay there.
   return bad || full_disks_.contains(object.owner.value) || scenario_.disk_kib != 0 ||
          slow_disks_.contains(object.owner.value) || shared_memory_with_many(operation, object.owner) ||
          had_memory_pinned(operation, object.owner) ||

@@ -11,6 +11,7 @@ void Oracle::all_is_well() {
   for (std::uint32_t rank = 0; rank < cluster_.size(); ++rank)
     if (cluster_.life({rank}) != nullptr && cluster_.lives({rank}) == 1) troubled_.erase(rank);
   slow_disks_.clear();
+  uses_.clear();  // nothing is under way, and what was held for the network was given back
 }
 
 void Oracle::check_names(std::uint32_t names) {

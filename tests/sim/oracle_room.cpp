@@ -19,7 +19,9 @@ void Oracle::begun(std::uint64_t number, const Operation& operation) {
   uses_.emplace(number, Use{operation, std::nullopt});
 }
 
-void Oracle::let_go(std::uint64_t number, TimePoint when) { uses_.at(number).end = when; }
+void Oracle::let_go(std::uint64_t number, TimePoint when) {
+  if (const auto use = uses_.find(number); use != uses_.end()) use->second.end = when;
+}
 
 void Oracle::many_ended(MemberId reader, MemberId owner) {
   for (const MemberId member : {reader, owner}) {
@@ -76,7 +78,8 @@ bool Oracle::may_lack_room(const Operation& operation, MemberId member) const {
     blocks += in;
   };
   for (const auto& [number, object] : objects_)
-    if (object.owner == member && object.owner_life == cluster_.lives(member)) {
+    if (object.owner == member && object.owner_life == cluster_.lives(member) &&
+        !(object.erased && *object.erased < operation.start)) {
       takes(object.bytes, 1);
       ++entries;
     }

@@ -144,9 +144,9 @@ class Store {
 
   // --- the job
 
-  /// Returns when all members have called it as often as this one; a call that did not succeed does not
-  /// count, and may be repeated. By one thread of each member at a time. Errors: timed_out, owner_lost (rank
-  /// 0).
+  /// Returns when all members have called it as often as this one. A call that did not succeed is to be
+  /// repeated before anything else: the others may pass meanwhile. By one thread of each member at a time.
+  /// Errors: timed_out, owner_lost (rank 0).
   Status barrier(Duration timeout);
 
   Stats stats() const;
