@@ -115,7 +115,15 @@ Ranks::~Ranks() {
   std::filesystem::remove_all(directory_);
 }
 
-void Ranks::signal(std::size_t rank, int signal) { kill(processes_[rank].pid, signal); }
+void Ranks::signal(std::size_t rank, int signal) {
+  const pid_t pid = processes_[rank].pid;
+  kill(pid, signal);
+  // One thread takes the signal, when it has a core, and stops the others: until then they go on.
+  int status = 0;
+  if (signal != SIGSTOP) return;
+  EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+  EXPECT_TRUE(WIFSTOPPED(status));
+}
 
 int Ranks::end(std::size_t rank) {
   Process& process = processes_[rank];

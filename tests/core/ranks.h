@@ -71,6 +71,7 @@ class Ranks {
   Ranks& operator=(const Ranks&) = delete;
 
   Line& operator[](std::size_t rank) { return processes_[rank].line; }
+  /// SIGSTOP: returns when all of its threads stand still.
   void signal(std::size_t rank, int signal);
   /// Waits for the end of one: its exit status, or minus the signal that ended it.
   int end(std::size_t rank);
