@@ -22,8 +22,8 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node) {
   // What comes back from disk has been waited for longer. (Set before the reserve is opened for it.)
   if (!restore_waits_.load(std::memory_order_relaxed)) [[likely]] {
-    auto block = memory_->allocate(bytes, alignment, node);
-    if (block || block.error().code != Code::full) return block;
+    if (const auto block = memory_->try_allocate(bytes, alignment, node)) return *block;
+    if (!memory_->can_ever_fit(bytes, node)) return memory_->allocate(bytes, alignment, node);
   }
   Lock lock(mutex_);
   if (restore_waits_.load(std::memory_order_relaxed))
@@ -40,14 +40,14 @@ Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t ali
                                           std::optional<numa::NodeId> node, Lock& lock) {
   count_own_drops();
   free_unpinned();
-  auto block = memory_->allocate(bytes, alignment, node);
-  if (block || block.error().code != Code::full) return block;
+  auto block = memory_->try_allocate(bytes, alignment, node);
+  if (block) return *block;
   for (bool some = make_room(bytes);; some = make_room(bytes)) {
-    if (block = memory_->allocate(bytes, alignment, node); block) return block;
+    if (block = memory_->try_allocate(bytes, alignment, node); block) return *block;
     // What is free may not lie together.
-    if (make_hole(bytes, alignment, lock) && (block = memory_->allocate(bytes, alignment, node)))
-      return block;
-    if (!some) return block;
+    if (make_hole(bytes, alignment, lock) && (block = memory_->try_allocate(bytes, alignment, node)))
+      return *block;
+    if (!some) return memory_->allocate(bytes, alignment, node);  // which says why
   }
 }
 

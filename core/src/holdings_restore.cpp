@@ -153,10 +153,10 @@ std::optional<Block> Holdings::block_for_first(numa::NodeId node, const BlockLay
 std::optional<Block> Holdings::block_behind_first(numa::NodeId node, const BlockLayout& layout) {
   const std::uint64_t bytes = layout.block_bytes();
   if (stalled())
-    if (auto block = memory_->allocate(bytes, layout.alignment(), node)) return *block;
+    if (auto block = memory_->try_allocate(bytes, layout.alignment(), node)) return *block;
   if (!reserve_ || reserve_->extent.bytes < bytes) return std::nullopt;
   const std::uint64_t reserved = open_reserve();
-  auto block = memory_->allocate(bytes, layout.alignment(), node);
+  auto block = memory_->try_allocate(bytes, layout.alignment(), node);
   reserve_again(block ? reserved - std::min(reserved, block->extent.bytes) : reserved);
   if (!block) return std::nullopt;
   return *block;
@@ -173,7 +173,7 @@ std::uint64_t Holdings::open_reserve() {
 /// As large as there is room for.
 void Holdings::reserve_again(std::uint64_t bytes) {
   for (; !reserve_ && bytes >= kLeastReserve; bytes /= 2)
-    if (auto block = memory_->allocate(bytes, kCacheLine, std::nullopt)) reserve_ = *block;
+    if (auto block = memory_->try_allocate(bytes, kCacheLine, std::nullopt)) reserve_ = *block;
 }
 
 /// Without it, an arena full of drafts would leave no way back for what is on disk.
@@ -185,7 +185,7 @@ void Holdings::renew_reserve() {
   }
   const std::uint64_t bytes = std::min(largest_on_disk_, memory_->arena().bytes() / kReserveShare);
   if (reserve_ && reserve_->extent.bytes >= bytes) return;
-  auto block = memory_->allocate(bytes, kCacheLine, std::nullopt);
+  auto block = memory_->try_allocate(bytes, kCacheLine, std::nullopt);
   if (!block) return;  // a smaller one is better than none
   if (reserve_) memory_->free(*reserve_);
   reserve_ = *block;

@@ -49,22 +49,13 @@ numa::NodeId LocalMemory::next_node() noexcept {
   return segments[next_node_.fetch_add(1, std::memory_order_relaxed) % segments.size()].node;
 }
 
-Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment,
-                                    std::optional<numa::NodeId> node) {
-  constexpr std::string_view kOperation = "LocalMemory::allocate";
+std::optional<Block> LocalMemory::try_allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                               std::optional<numa::NodeId> node) {
+  if (node && !segment_on(*node)) return std::nullopt;
   const auto segments = arena_->segments();
-  numa::NodeId from = segments[0].node;
-  if (node) {
-    if (!segment_on(*node))
-      return fail(
-          Code::invalid, kOperation,
-          fmt::format("the arena has no segment on node {}; open the store with that node among its nodes "
-                      "(HOLDFAST_NODES), or leave the node out",
-                      node->value));
-    from = *node;
-  } else if (segments.size() > 1) {
-    from = topology_->current_node();  // which may have no segment: then the nearest that has one is first
-  }
+  numa::NodeId from = node.value_or(segments[0].node);
+  // Which may have no segment: then the nearest that has one is first.
+  if (!node && segments.size() > 1) from = topology_->current_node();
   const auto known = nearest_.find(from);
   const auto& order = known == nearest_.end() ? nearest_.begin()->second : known->second;
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -75,6 +66,25 @@ Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment
                    static_cast<std::uint32_t>(segment), *extent};
     }
   }
+  return std::nullopt;
+}
+
+bool LocalMemory::can_ever_fit(std::uint64_t bytes, std::optional<numa::NodeId> node) const noexcept {
+  const auto holds = [bytes](const numa::Segment& segment) { return bytes <= segment.bytes; };
+  return (!node || segment_on(*node)) && std::ranges::any_of(arena_->segments(), holds);
+}
+
+Result<Block> LocalMemory::allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                    std::optional<numa::NodeId> node) {
+  constexpr std::string_view kOperation = "LocalMemory::allocate";
+  const auto segments = arena_->segments();
+  if (node && !segment_on(*node))
+    return fail(
+        Code::invalid, kOperation,
+        fmt::format("the arena has no segment on node {}; open the store with that node among its nodes "
+                    "(HOLDFAST_NODES), or leave the node out",
+                    node->value));
+  if (const auto block = try_allocate(bytes, alignment, node)) return *block;
   std::uint64_t largest_segment = 0, used = 0, largest_free = 0;
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const numa::AllocatorStats stats = allocators_[i]->stats();

@@ -47,6 +47,11 @@ class LocalMemory {
   /// On `node`, or the calling thread's node; the nearest one with room where that is full. Any thread.
   /// Errors: full (with the sizes), invalid (no such node in the arena, larger than any segment).
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
+  /// The same without the words, for who tries again: nothing where there is no room, or no such node.
+  std::optional<Block> try_allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                    std::optional<numa::NodeId> node);
+  /// False for what allocate() refuses as invalid.
+  bool can_ever_fit(std::uint64_t bytes, std::optional<numa::NodeId> node) const noexcept;
   void free(const Block& block) { allocators_[block.segment]->free(block.extent); }
 
   /// The arena's nodes, one after the other. Any thread.
