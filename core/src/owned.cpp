@@ -34,11 +34,9 @@ namespace {
 Task<Status> publish(Job& job, Agent& agent, Channel& channel, Key name, Entry entry, Deadline deadline) {
   const MemberId home = job.peers->home_of(name);
   const bool at_home = home == job.peers->self();
-  const auto erased = [] {
-    return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
-  };
   // Noted first, so that an erase that comes at once takes the name away, too.
-  if (!job.holdings->note_name(entry.id, name, home)) co_return erased();
+  if (!job.holdings->note_name(entry.id, name, home))
+    co_return fail(Code::not_found, "Store::put", "the object was erased before it had its name");
   if (at_home) {
     HOLDFAST_CO_TRY(auto notice, job.holdings->publish(name, entry));
     if (notice) agent.tell(std::move(*notice));
@@ -47,14 +45,14 @@ Task<Status> publish(Job& job, Agent& agent, Channel& channel, Key name, Entry e
       agent.withdraw(name, entry.id);
     co_return published;
   }
-  // Who erased it meanwhile may have looked for the name before it was there.
+  // Who erased it meanwhile, as is anybody's right who has found it, may have looked for the name too early.
   const auto kept = job.holdings->kept_by_name(entry.id);
   if (kept && *kept) co_return Status{};
   if (at_home)
     (void)job.holdings->unpublish(name, entry.id);
   else
     agent.withdraw(name, entry.id);
-  if (!kept) co_return erased();
+  if (!kept) co_return Status{};
   co_return fail(Code::owner_lost, "Store::put",
                  fmt::format("{}, the name's home, could not be reached for a while and was given up",
                              job.peers->describe(home)));

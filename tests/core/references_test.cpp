@@ -18,7 +18,9 @@ class ReferencesTest : public ::testing::Test {
   ReferencesTest() : table(std::make_shared<References>(kSelf, 5s)) {
     table->set_wake([this] { ++woken; });
   }
-  ~ReferencesTest() override { table->close(); }  // what it keeps for its reports refers to it
+  ~ReferencesTest() override {
+    if (table) table->close();  // what it keeps for its reports refers to it
+  }
   std::shared_ptr<Reference> hold(const ObjectId& id, MemberId owner = kOwner) {
     return table->granted(id, owner, table->ask(id), now);
   }
