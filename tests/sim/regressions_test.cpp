@@ -376,5 +376,26 @@ TEST(Regression, AnObjectGoesWhoseNameWasErasedWhileItsOwnerCouldNotBeReached) {
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// The owner could not be reached, nor could the name's home tell that it had forgotten the name: the object
+/// was kept for ever by a name that nobody could erase any more.
+TEST(Regression, AnEraseByNameThatReachesNeitherHomeNorOwnerErasesBothInTheEnd) {
+  Scenario scenario;
+  scenario.seed = 20008697;
+  scenario.members = 7;
+  scenario.members_per_host = 3;
+  scenario.piece_bytes = 4096;
+  scenario.jitter_us = 0;
+  scenario.detection_ms = 20;
+  scenario.member_timeout_ms = 0;
+  scenario.token_ms = 20;
+  scenario.arena_kib = 512;
+  scenario.steps = {
+      {368, 0, Act::lookup, 5, 5, 0},   {402, 1, Act::cut, 0, 5, 0},        {424, 2, Act::put, 11, 2, 2109},
+      {440, 1, Act::put, 12, 1, 9000},  {477, 5, Act::erase_name, 0, 1, 0}, {3635, 3, Act::cut, 0, 6, 0},
+      {3613125, 2, Act::heal, 0, 0, 0},
+  };
+  EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test
