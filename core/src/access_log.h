@@ -43,8 +43,8 @@ class AccessLog {
   static constexpr unsigned kOwnerShift = 40;
   struct alignas(kCacheLine) Shard {
     std::atomic<std::uint32_t> count{0};
-    std::atomic<std::uint32_t> next{
-        1};  ///< the get to note: so far apart by chance, or loops would have favourites
+    /// The get to note: at distances drawn by chance, or loops would have favourites.
+    std::atomic<std::uint32_t> next{1};
     std::atomic<std::uint32_t> noted{0};
     std::array<std::atomic<std::uint64_t>, kKept> samples{};  ///< owner + 1 and the id's low half; 0: none
   };

@@ -89,6 +89,7 @@ Status Member::erase(const ObjectRef& ref, Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
   if (entry.owner != job_.peers->self())
     return run([&](Channel& channel) { return holdfast::erase(job_, *agent_, channel, entry, deadline); });
+  // Its own without a name, as most are, need no lane.
   HOLDFAST_TRY(const std::optional<Key> name, erase_own(job_, *agent_, entry.id));
   if (!name) return {};
   return run(
