@@ -17,7 +17,7 @@ namespace holdfast {
 namespace {
 
 // Pinned objects that are passed over before the next attempt: each is looked for in every ledger.
-constexpr int kMostPassedOver = 64;
+constexpr std::size_t kMostPassedOver = 64;
 
 // Who waits for room asks every 2 ms. Who has not for so long has got it some other way, or has gone.
 constexpr Duration kWantedFor = std::chrono::milliseconds(200);
@@ -65,7 +65,8 @@ std::optional<Holdings::Spill> Holdings::next_spill(std::uint64_t refused_from) 
   const std::lock_guard lock(mutex_);
   count_own_drops();
   const auto pressed = [this] { return kept_->bytes() > most_kept_ || counts_.spilling_bytes < wanted(); };
-  for (int passed = 0; passed < kMostPassedOver && pressed();) {
+  const std::size_t most = std::min(kMostPassedOver, kept_->size());  // each of them once
+  for (std::size_t passed = 0; passed < most && pressed();) {
     const auto key = kept_->evict();
     if (!key) return std::nullopt;
     const ObjectId id{incarnation_, *key};

@@ -244,21 +244,11 @@ Result<ObjectRef> Member::find(const ObjectId& id, Duration timeout) {
 
 Status Member::barrier(Duration timeout) {
   const Deadline deadline = Deadline::after(job_.clock, timeout);
-  const MemberId root{0};
-  WireWriter body;
   // The same one again after it was given up: others may have passed it.
   const std::uint64_t number = barriers_.load(std::memory_order_relaxed);
-  body.put(number);
-  const auto reply = run<std::vector<std::byte>>(0, [&](Channel& channel, auto done) {
-    spawn(channel.call(job_.peers->receiver(root), MessageType::arrive, body.take(), deadline), done);
-  });
-  if (reply) {
-    barriers_.store(number + 1, std::memory_order_relaxed);
-    return {};
-  }
-  if (reply.error().code == Code::timed_out)
-    return fail(Code::timed_out, "Store::barrier", "not all members arrived before the deadline");
-  return name_peer(job_, root, reply.error(), "Store::barrier");
+  HOLDFAST_DO(run([&](Channel& channel) { return pass_barrier(job_, channel, number, deadline); }));
+  barriers_.store(number + 1, std::memory_order_relaxed);
+  return {};
 }
 
 }  // namespace holdfast

@@ -392,4 +392,16 @@ Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId i
   co_return Status{};
 }
 
+Task<Status> pass_barrier(Job& job, Channel& channel, std::uint64_t number, Deadline deadline) {
+  constexpr MemberId kRoot{0};
+  WireWriter body;
+  body.put(number);
+  const auto reply =
+      co_await channel.call(job.peers->receiver(kRoot), MessageType::arrive, body.take(), deadline);
+  if (reply) co_return Status();
+  if (reply.error().code == Code::timed_out)
+    co_return fail(Code::timed_out, "Store::barrier", "not all members arrived before the deadline");
+  co_return name_peer(job, kRoot, reply.error(), "Store::barrier");
+}
+
 }  // namespace holdfast

@@ -68,6 +68,10 @@ Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, Mem
 /// owner_lost.
 Task<Status> erase_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Deadline deadline);
 
+/// Tells rank 0 that this member has arrived at its barrier of that number, and waits until all have. May be
+/// repeated with the same number after it was given up. Errors: timed_out, owner_lost (rank 0's).
+Task<Status> pass_barrier(Job& job, Channel& channel, std::uint64_t number, Deadline deadline);
+
 /// Replaces a fabric's or channel's word for a dead or silent peer by one that names the member.
 tl::unexpected<Error> name_peer(const Job& job, MemberId member, Error error, std::string_view operation);
 

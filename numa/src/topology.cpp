@@ -49,6 +49,7 @@ NodeId Topology::node_of_cpu(std::uint32_t cpu) const noexcept {
 }
 
 NodeId Topology::current_node() const noexcept {
+  if (!is_this_machine()) return impl_->nodes.front().id;
   // From the restartable-sequence area or the vDSO: no system call.
   const int cpu = ::sched_getcpu();
   return cpu < 0 ? impl_->nodes.front().id : node_of_cpu(static_cast<std::uint32_t>(cpu));

@@ -68,7 +68,7 @@ class Topology {
   std::vector<NodeId> nearest_with_memory(NodeId from) const;
   /// The node a logical processor belongs to; the first node for one that is unknown.
   NodeId node_of_cpu(std::uint32_t cpu) const noexcept;
-  /// The node the calling thread runs on at this moment.
+  /// The node the calling thread runs on at this moment; the first one of a machine that is not this one.
   NodeId current_node() const noexcept;
 
   /// False for synthetic and XML machines: memory cannot be bound there.
