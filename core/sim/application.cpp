@@ -16,17 +16,17 @@ constexpr Duration kLookInterval = std::chrono::milliseconds(2);
 
 /// As Holdings::allocate_in_line with Admission, which block the thread that waits.
 Task<Result<Block>> Application::allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
-                                                  Duration timeout) {
+                                                  std::optional<numa::NodeId> node, Duration timeout) {
   Holdings& holdings = *job_.holdings;
   Result<Block> block = fail(Code::full, "Store::put", "other puts are ahead in line");
-  if (line_.empty()) block = holdings.allocate(bytes, alignment, std::nullopt);
+  if (line_.empty()) block = holdings.allocate(bytes, alignment, node);
   if (block || block.error().code != Code::full) co_return block;
   const Deadline deadline = after(timeout);
   const std::uint64_t place = next_in_line_++;
   line_.push_back(place);
   holdings.note_shortage();
   while (!channel_.closing()) {
-    if (line_.front() == place) block = holdings.allocate(bytes, alignment, std::nullopt);
+    if (line_.front() == place) block = holdings.allocate(bytes, alignment, node);
     const bool decided = block || block.error().code != Code::full;
     if (decided || deadline.passed(job_.clock)) break;
     co_await channel_.sleep(job_.clock.now() + std::min(kLookInterval, deadline.left(job_.clock)));
@@ -36,11 +36,12 @@ Task<Result<Block>> Application::allocate_in_line(std::uint64_t bytes, std::uint
 }
 
 Task<Result<std::unique_ptr<DraftState>>> Application::draft(std::uint64_t size, std::vector<Handle> parts,
+                                                             std::optional<numa::NodeId> node,
                                                              Duration timeout) {
   const BlockLayout layout{size, BlockLayout::make_flags(checksum_ == PutOptions::Checksum::on,
                                                          static_cast<std::uint32_t>(kCacheLine))};
   HOLDFAST_CO_TRY(const Block block,
-                  co_await allocate_in_line(layout.block_bytes(), layout.alignment(), timeout));
+                  co_await allocate_in_line(layout.block_bytes(), layout.alignment(), node, timeout));
   auto made = std::make_unique<DraftState>(std::weak_ptr<Member>(), job_.memory, job_.holdings->new_id(),
                                            layout, block);
   for (Handle& part : parts) made->parts.push_back({part.entry, std::move(part.reference)});
@@ -64,7 +65,7 @@ Task<Result<Handle>> Application::seal(std::unique_ptr<DraftState> draft, std::o
 
 Task<Result<Handle>> Application::put(std::vector<std::byte> bytes, std::optional<Key> name,
                                       Duration timeout) {
-  HOLDFAST_CO_TRY(auto made, co_await draft(bytes.size(), std::vector<Handle>(), timeout));
+  HOLDFAST_CO_TRY(auto made, co_await draft(bytes.size(), std::vector<Handle>(), std::nullopt, timeout));
   fill_block(made->block.address, made->layout, bytes);
   auto sealed = co_await enter(std::move(made), name, timeout);
   co_return sealed;
@@ -80,6 +81,13 @@ Task<Result<Handle>> Application::enter(std::unique_ptr<DraftState> draft, std::
 Task<Result<Pin>> Application::get(Target target, std::optional<ByteRange> range, GetOptions::Missing missing,
                                    Duration timeout) {
   const Want want{range, job_.options.verify, {missing == GetOptions::Missing::wait}, patience_for(timeout)};
+  auto pin = co_await get_pin(job_, channel_, target, want, after(timeout));
+  co_return pin;
+}
+
+Task<Result<Pin>> Application::get(Target target, std::shared_ptr<Cancellation> cancellation,
+                                   Duration timeout) {
+  const Want want{{}, job_.options.verify, {true, cancellation.get()}, patience_for(timeout)};
   auto pin = co_await get_pin(job_, channel_, target, want, after(timeout));
   co_return pin;
 }
@@ -161,6 +169,13 @@ Task<Status> Application::erase(Entry entry, Duration timeout) {
 Task<Status> Application::erase(Key name, Duration timeout) {
   Status erased = co_await holdfast::erase(job_, agent_, channel_, name, after(timeout));
   co_return erased;
+}
+
+Task<Status> Application::barrier(Duration timeout) {
+  const std::uint64_t number = barriers_;
+  HOLDFAST_CO_DO(co_await pass_barrier(job_, channel_, number, after(timeout)));
+  barriers_ = number + 1;
+  co_return Status();
 }
 
 }  // namespace holdfast::sim

@@ -39,9 +39,9 @@ class Application {
   Application(Job& job, Agent& agent, Channel& channel, PutOptions::Checksum checksum)
       : job_(job), agent_(agent), channel_(channel), checksum_(checksum) {}
 
-  /// Waits for room, in line.
+  /// Waits for room, in line; on `node`, or the first one of the topology.
   Task<Result<std::unique_ptr<DraftState>>> draft(std::uint64_t size, std::vector<Handle> parts,
-                                                  Duration timeout);
+                                                  std::optional<numa::NodeId> node, Duration timeout);
   Handle promise(DraftState& draft);
   void abandon(std::unique_ptr<DraftState> draft);
   Task<Result<Handle>> seal(std::unique_ptr<DraftState> draft, std::optional<Key> name, Duration timeout);
@@ -49,6 +49,8 @@ class Application {
 
   Task<Result<Pin>> get(Target target, std::optional<ByteRange> range, GetOptions::Missing missing,
                         Duration timeout);
+  /// Waits for what is not there yet; called off as Op::cancel() does it.
+  Task<Result<Pin>> get(Target target, std::shared_ptr<Cancellation> cancellation, Duration timeout);
   Task<Result<std::uint64_t>> get_into(Entry entry, std::span<std::byte> into, Duration timeout);
   /// All of one owner.
   Task<std::vector<Result<Pin>>> get_many(std::vector<Entry> entries, Duration timeout);
@@ -66,12 +68,17 @@ class Application {
   Task<Status> erase(Entry entry, Duration timeout);
   Task<Status> erase(Key name, Duration timeout);
 
+  Task<Status> barrier(Duration timeout);
+  /// The barriers that it has passed.
+  std::uint64_t barriers() const noexcept { return barriers_; }
+
  private:
   Deadline after(Duration timeout) const { return Deadline::after(job_.clock, timeout); }
   MemberId self() const { return job_.peers->self(); }
   Task<Result<Handle>> enter(std::unique_ptr<DraftState> draft, std::optional<Key> name, Duration timeout);
   Task<Result<Handle>> hold(Entry entry, TokenId token, Deadline deadline);
-  Task<Result<Block>> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment, Duration timeout);
+  Task<Result<Block>> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
+                                       std::optional<numa::NodeId> node, Duration timeout);
 
   Job& job_;
   Agent& agent_;
@@ -79,6 +86,7 @@ class Application {
   PutOptions::Checksum checksum_;
   std::deque<std::uint64_t> line_;  ///< puts that wait for room, in order
   std::uint64_t next_in_line_ = 0;
+  std::uint64_t barriers_ = 0;
 };
 
 }  // namespace holdfast::sim

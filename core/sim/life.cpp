@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "holdfast/base/check.h"
+
 namespace holdfast::sim {
 namespace {
 
 // As AgentThread does.
 constexpr Duration kFlushTimeout = std::chrono::seconds(2);
+
+// Of one event: each has moved something. More would never end.
+constexpr int kMostRounds = 4'000'000;
 
 }  // namespace
 
@@ -92,7 +97,8 @@ Life::~Life() {
 
 void Life::run_agent() {
   Channel& channel = agent_->channel();
-  for (;;) {
+  for (int round = 0;; ++round) {
+    HOLDFAST_CHECK(round < kMostRounds, "an agent goes on for ever at one virtual time");
     const Deadline due = std::min(agent_->step(), leaving_ ? flushed_ : Deadline::never());
     const Deadline timer = channel.next_timer();
     // Inside an event this does not block: it sees to it that this is called again.
@@ -106,7 +112,8 @@ void Life::run_agent() {
 }
 
 void Life::run_application() {
-  for (;;) {
+  for (int round = 0;; ++round) {
+    HOLDFAST_CHECK(round < kMostRounds, "a program goes on for ever at one virtual time");
     const Deadline timer = channel_->next_timer();
     const std::size_t moved = channel_->drive(Deadline::never(), Duration::zero());
     if (moved == 0 && channel_->next_timer() == timer) return;

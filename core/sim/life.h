@@ -76,6 +76,8 @@ class Life {
   std::uint64_t reference_bytes_received() const {
     return agent_->channel().reference_bytes_received() + channel_->reference_bytes_received();
   }
+  std::size_t calls_under_way() const { return channel_ ? channel_->calls() : 0; }
+  std::size_t withdrawals_untold(MemberId to) const { return agent_->withdrawals().untold(to); }
   std::uint64_t quarantined() const { return channel_ ? channel_->endpoint().stats().quarantined : 0; }
 
  private:

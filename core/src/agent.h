@@ -61,6 +61,7 @@ class Agent {
   /// Has step() called soon.
   void wake() { channel_->wake(); }
 
+  const Withdrawals& withdrawals() const noexcept { return withdrawals_; }
   std::uint64_t requests_served() const noexcept { return served_.load(std::memory_order_relaxed); }
   std::uint64_t messages_sent() const noexcept { return sent_.load(std::memory_order_relaxed); }
   std::uint64_t messages_received() const noexcept { return received_.load(std::memory_order_relaxed); }

@@ -107,6 +107,8 @@ class Channel {
   void reply(const MessageHeader& request, std::span<const std::byte> body);
   void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
 
+  /// Requests that wait for their replies.
+  std::size_t calls() const noexcept { return calls_.size(); }
   std::uint64_t sends_in_flight() const noexcept { return sends_in_flight_; }
   std::uint64_t messages_sent() const noexcept { return messages_sent_; }
   std::uint64_t messages_received() const noexcept { return messages_received_; }

@@ -132,8 +132,9 @@ void spoil_headers(const Batch& batch, const Runs& runs, const Run& run) {
 }
 
 /// Gives the run `at`, and those after it that fit into the same block, a place to land: each as far beyond a
-/// multiple of its alignment as it lies at its owner's.
-Task<Status> land_from(Batch& batch, std::vector<Run>& runs, std::size_t at) {
+/// multiple of its alignment as it lies at its owner's. False where there is no room for so much in one
+/// piece.
+bool land_from(Batch& batch, std::vector<Run>& runs, std::size_t at) {
   std::vector<std::uint64_t> places;
   std::uint64_t bytes = 0, alignment = kCacheLine;
   for (std::size_t i = at; i < runs.size(); ++i) {
@@ -143,15 +144,15 @@ Task<Status> land_from(Batch& batch, std::vector<Run>& runs, std::size_t at) {
     bytes = place + runs[i].bytes;
     alignment = std::max(alignment, runs[i].alignment);
   }
-  HOLDFAST_CO_TRY(const Block block,
-                  co_await landing_block(batch.job, batch.channel, bytes, alignment, batch.deadline));
-  const auto hold = std::make_shared<HeldBlock>(batch.job.memory, block);
+  const auto block = batch.job.holdings->allocate(bytes, alignment, std::nullopt);
+  if (!block) return false;
+  const auto hold = std::make_shared<HeldBlock>(batch.job.memory, *block);
   hold->set_clean();  // who takes from it says where it is not
   for (std::size_t i = 0; i < places.size(); ++i) {
     runs[at + i].hold = hold;
-    runs[at + i].landing = block.address + places[i];
+    runs[at + i].landing = block->address + places[i];
   }
-  co_return Status{};
+  return true;
 }
 
 /// Fetches the runs, several in flight. What is not good there stays open.
@@ -159,16 +160,11 @@ Task<void> read_runs(Batch& batch, Runs& runs, PieceReader& reader) {
   std::size_t started = 0;
   for (std::size_t number = 0; number < runs.all.size(); ++number) {
     while (started < runs.all.size() && started < number + reader.depth()) {
-      Status landed;
-      if (!runs.all[started].hold) landed = co_await land_from(batch, runs.all, started);
-      const Run& run = runs.all[started];
-      if (!landed) {
-        // Room comes back as the caller releases pins; not here. Those read so far are good.
-        for (std::size_t place = run.first; place < runs.order.size(); ++place)
-          batch.results[runs.order[place]] = tl::unexpected(landed.error());
-        runs.all.resize(started);
+      if (!runs.all[started].hold && !land_from(batch, runs.all, started)) {
+        runs.all.resize(started);  // the others stay open: each by itself may find room, or waits for it
         break;
       }
+      const Run& run = runs.all[started];
       batch.job.counters.add(Count::remote_reads);
       reader.start({run.region, run.source, {run.landing, run.bytes}, run.hold});
       ++started;

@@ -375,6 +375,8 @@ Holdings::Counts Holdings::counts() const {
   counts.cached = cache_->size();
   counts.cached_bytes = cache_->bytes();
   counts.held_elsewhere = holders_.objects();
+  counts.promised = promised_.size();
+  counts.with_parts = parts_.size();
   counts.puts_waiting = admission_.waiting();
   count_pinned(counts);
   return counts;

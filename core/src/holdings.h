@@ -265,6 +265,8 @@ class Holdings {
     };
     std::vector<Segment> segments;
     std::uint64_t held_elsewhere = 0;  ///< objects that other members or tokens keep
+    std::uint64_t promised = 0;        ///< not sealed yet
+    std::uint64_t with_parts = 0;
   };
   /// What is known of an object, and what becomes of it: some lines for people.
   std::string why(const ObjectId& id) const;

@@ -223,4 +223,9 @@ std::vector<MemberId> References::owners() const {
   return owners;
 }
 
+std::size_t References::asked() const {
+  const std::lock_guard lock(mutex_);
+  return asked_for_.size();
+}
+
 }  // namespace holdfast

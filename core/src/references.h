@@ -102,6 +102,9 @@ class References : public std::enable_shared_from_this<References> {
   /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
   void not_answered(const ObjectId& id, MemberId owner, std::uint64_t number);
 
+  /// Holds that were asked for and not answered.
+  std::size_t asked() const;
+
   /// The owner has looked whether this process is there.
   void asked_for_us(MemberId owner, TimePoint now);
 

@@ -35,6 +35,12 @@ class Withdrawals {
   /// Starts what was added. By whoever drives the channel, after it was woken.
   void turn();
 
+  /// What a member was not told yet. By whoever drives the channel.
+  std::size_t untold(MemberId member) const {
+    const auto known = untold_.find(member);
+    return known == untold_.end() ? 0 : known->second.size();
+  }
+
  private:
   struct Request {
     MemberId to;

@@ -6,6 +6,12 @@
 #include "holdfast/base/check.h"
 
 namespace holdfast::sim {
+namespace {
+
+// Who goes on and on at one time would never come to another.
+constexpr std::uint64_t kMostAtOneTime = 4'000'000;
+
+}  // namespace
 
 EventId Timeline::at(TimePoint when, std::function<void()> run) {
   std::uint32_t slot = 0;
@@ -44,6 +50,8 @@ bool Timeline::step() {
   const std::function<void()> run = std::move(slots_[next.slot].run);
   slots_[next.slot].run = nullptr;
   free_slot(next.slot);
+  events_since_time_moved_ = next.when > now() ? 0 : events_since_time_moved_ + 1;
+  HOLDFAST_CHECK(events_since_time_moved_ < kMostAtOneTime, "events go on for ever at one virtual time");
   clock_.advance(next.when - now());
   ++events_run_;
   note(TraceKind::event, next.number);

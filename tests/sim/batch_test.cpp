@@ -120,7 +120,7 @@ TEST_F(BatchTest, WhatIsNotSealedYetHoldsUpNoOther) {
   std::vector<std::unique_ptr<DraftState>> drafts;
   std::vector<Handle> promises;
   for (int i = 0; i < 100; ++i) {
-    drafts.push_back(rig_.finish(0, rig_.app(0).draft(100, {}, 1s)).value());
+    drafts.push_back(rig_.finish(0, rig_.app(0).draft(100, {}, {}, 1s)).value());
     promises.push_back(rig_.app(0).promise(*drafts.back()));
     entries.push_back(promises.back().entry);
   }

@@ -328,9 +328,9 @@ TEST_P(ClusterTest, WhoWaitedForRoomAndHasGoneWantsNoneAnyMore) {
   std::vector<Handle> made;
   for (int seed = 0; seed < 20; ++seed)
     made.push_back(finish(0, app(0).put(bytes_of(20'000, seed), {}, 1s)).value());
-  auto draft = finish(0, app(0).draft(120'000, {}, 1s));
+  auto draft = finish(0, app(0).draft(120'000, {}, {}, 1s));
   ASSERT_TRUE(draft.has_value()) << draft.error().message();
-  EXPECT_EQ(finish(0, app(0).draft(180'000, {}, 100ms)).error().code, Code::full);
+  EXPECT_EQ(finish(0, app(0).draft(180'000, {}, {}, 100ms)).error().code, Code::full);
   app(0).abandon(std::move(*draft));
   made.clear();
   cluster_->timeline().run_for(1s);

@@ -88,6 +88,7 @@ class Generator {
     out_.verify_all = !rare_.one_in(4);
     out_.checksums = !rare_.one_in(8);
     out_.member_timeout_ms = pick_rare<std::uint32_t>({0, 0, 2'000, 10'000});
+    if (rare_.one_in(4)) out_.nodes = 2;
     if (!rare_.one_in(4)) return;
     out_.straggler_one_in = pick_rare<std::uint32_t>({10, 200});
     out_.straggle_us = pick_rare<std::uint32_t>({500, 20'000});
@@ -163,7 +164,9 @@ class Generator {
 
   void work() {
     if (out_.disks != 0 && disks_.one_in(10)) return overfill();
+    if (rare_.one_in(60)) return everybody_arrives();
     if (objects_ == 0 || random_.one_in(5)) return make_object();
+    if (rare_.one_in(30)) return call_off();
     switch (random_.below(18)) {
       case 16:
         return hold_and_drop();
@@ -195,6 +198,29 @@ class Generator {
       default:
         for (std::uint32_t i = 0; i < 2; ++i) add({member(), Act::get, object()});
     }
+  }
+
+  /// What is not there yet, mostly: a draft's handle was passed on, or nobody has the name.
+  void call_off() {
+    const std::uint32_t who = member_by(rare_);
+    const std::uint32_t named = rare_.one_in(2) ? 1 + static_cast<std::uint32_t>(rare_.below(kNames)) : 0;
+    const std::uint32_t recent = std::min(objects_, kRecentObjects);
+    const std::uint32_t what = objects_ - static_cast<std::uint32_t>(rare_.below(recent));
+    const std::uint64_t longest = pick_rare<std::uint64_t>({10, 1'000, 50'000});
+    add({who, Act::call_off, what, named, rare_.below(longest)});
+  }
+
+  /// One after the other, some a second time; seldom one not at all.
+  void everybody_arrives() {
+    const std::uint64_t now = now_, longest = pick_rare<std::uint64_t>({100, 4'000, 200'000});
+    for (std::uint32_t who = 0; who < out_.members; ++who) {
+      if (rare_.one_in(50)) continue;
+      now_ = now + rare_.below(longest);
+      add({who, Act::barrier});
+      now_ = now + longest + rare_.below(longest);
+      if (rare_.one_in(4)) add({who, Act::barrier});
+    }
+    now_ = now;
   }
 
   /// Most for a while, some for longer than most operations have time.

@@ -146,13 +146,18 @@ bool Oracle::was_hurried(const Operation& operation) const {
   return slow && operation.deadline.time() - operation.start < longest_trip();
 }
 
+/// Before it could have heard anything.
+bool Oracle::was_called_off(const Operation& operation) const {
+  return operation.called_off && now() >= *operation.called_off;
+}
+
 /// Until so late that the news could not come in time.
 bool Oracle::was_pending(const Operation& operation, const Object& object) const {
   return object.state == State::drafting || object.decided_from + longest_trip() > operation.deadline.time();
 }
 
 bool Oracle::may_be_gone(const Object& object, MemberId holder, TimePoint since) const {
-  return object.erases > 0 || object.state == State::failed ||
+  return object.erases > 0 || object.state == State::failed || object.state == State::abandoned ||
          cluster_.lives(object.owner) != object.owner_life || were_silent(object.owner, holder, since);
 }
 
@@ -162,12 +167,16 @@ void Oracle::ended(const Operation& operation) {
   if (cluster_.lives(operation.member) != operation.life || cluster_.life(operation.member) == nullptr)
     return;
   TimePoint latest = operation.deadline.time();
+  // What is under way then, a read, say, ends first.
+  constexpr Duration kUnderWay = std::chrono::milliseconds(20);
+  if (operation.called_off && troubled_.empty() && slow_disks_.empty() && scenario_.disks == 0)
+    latest = std::min(latest, *operation.called_off + longest_trip() + kUnderWay);
   for (const Silence& silence : silences_)
     if (silence.one == operation.member && silence.other == operation.member && silence.end)
       latest = std::max(latest, *silence.end);
   if (now() > latest + kNoticing)
-    complain(fmt::format("rank {}: {}: ended {} us after its deadline", operation.member.value,
-                         operation.what, (now() - latest).count() / 1000));
+    complain(fmt::format("rank {}: {}: ended {} us too late", operation.member.value, operation.what,
+                         (now() - latest).count() / 1000));
 }
 
 void Oracle::counted(const Operation& operation, std::size_t results, std::size_t objects) {
@@ -200,7 +209,8 @@ bool Oracle::may_be(const Operation& operation, const Object& object, const Erro
     case Code::not_found:
       return may_be_gone(object, operation.member, operation.held_since);
     case Code::timed_out:
-      return was_pending(operation, object) || was_hurried(operation) || concerned;
+      return was_pending(operation, object) || was_hurried(operation) || was_called_off(operation) ||
+             concerned;
     case Code::owner_lost:
       return concerned;
     case Code::full:
@@ -223,7 +233,7 @@ void Oracle::check_bytes(const Operation& operation, std::uint32_t object, std::
   const std::vector<std::byte> all = pattern(object, it.bytes);
   const std::span<const std::byte> expected =
       range ? std::span(all).subspan(range->offset, range->bytes) : std::span<const std::byte>(all);
-  if (it.state == State::drafting) complain(operation.what + ": gave an object that was not sealed");
+  if (!was_sealed(it.state)) complain(operation.what + ": gave an object that was not sealed");
   if (bytes.size() != expected.size() ||
       (!expected.empty() && std::memcmp(bytes.data(), expected.data(), expected.size()) != 0))
     complain(fmt::format("rank {}: {}: gave other bytes than were sealed", operation.member.value,
@@ -246,7 +256,7 @@ void Oracle::copied(const Operation& operation, std::uint32_t object, const Resu
 void Oracle::waited(const Operation& operation, std::uint32_t object, const Result<Entry>& found) {
   const Object& it = objects_.at(object);
   if (!found) return judge(operation, it, found.error());
-  if (it.state == State::drafting || found->id != it.id)
+  if (!was_sealed(it.state) || found->id != it.id)
     complain(operation.what + ": says that it is sealed, which it is not");
 }
 
@@ -281,7 +291,8 @@ void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool wa
       case Code::not_found:
         return there == nullptr || concerned;
       case Code::timed_out:
-        return (waited && there == nullptr) || was_hurried(operation) || concerned;
+        return (waited && there == nullptr) || was_hurried(operation) || was_called_off(operation) ||
+               concerned;
       case Code::owner_lost:
         return concerned;
       case Code::full:
@@ -296,24 +307,31 @@ void Oracle::judge_named(const Operation& operation, std::uint32_t name, bool wa
   if (!allowed()) complain(operation, error);
 }
 
+/// It was not refused, and not erased before.
+bool Oracle::may_be_found(const Operation& operation, const Naming& naming) const {
+  const Object& object = objects_.at(naming.object);
+  return !naming.failed && was_sealed(object.state) && !(object.erased && *object.erased < operation.start);
+}
+
 void Oracle::got_by_name(const Operation& operation, std::uint32_t name, bool waited,
                          const Result<Pin>& pin) {
   if (!pin) return judge_named(operation, name, waited, pin.error());
   for (const Naming& naming : names_[name]) {
+    if (!may_be_found(operation, naming)) continue;
     const std::vector<std::byte> bytes = pattern(naming.object, objects_.at(naming.object).bytes);
     if (std::ranges::equal(bytes, pin->bytes())) return;
   }
-  complain(fmt::format("rank {}: {}: gave bytes that nobody sealed under the name", operation.member.value,
-                       operation.what));
+  complain(fmt::format("rank {}: {}: gave bytes that nobody sealed under the name, or that were erased",
+                       operation.member.value, operation.what));
 }
 
 void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool waited,
                        const Result<Handle>& handle) {
   if (!handle) return judge_named(operation, name, waited, handle.error());
   if (std::ranges::none_of(names_[name], [&](const Naming& naming) {
-        return objects_.at(naming.object).id == handle->entry.id;
+        return may_be_found(operation, naming) && objects_.at(naming.object).id == handle->entry.id;
       }))
-    complain(operation.what + ": gave an object that never had the name");
+    complain(operation.what + ": gave an object that never had the name, or has it no more");
 }
 
 void Oracle::not_made(const Operation& operation, const Error& error) {
@@ -430,6 +448,45 @@ void Oracle::erased_name(const Operation& operation, std::uint64_t number, const
     for (const Naming& naming : names_[erasure.name])
       if (naming.done && *naming.done < erasure.start) objects_.at(naming.object).erased = now();
   judge_erase(operation, named_troubled(operation, erasure.name), status);
+}
+
+void Oracle::arrives(const Operation& operation, std::uint64_t barrier) {
+  Arrival& arrival = arrivals_[barrier][operation.member.value];
+  if (!arrival.heard && operation.deadline.time() - operation.start >= longest_trip())
+    arrival.heard = now() + longest_trip();
+}
+
+void Oracle::passed(const Operation& operation, std::uint64_t barrier, const Status& status) {
+  const auto& arrivals = arrivals_[barrier];
+  if (status) {
+    if (arrivals.size() < cluster_.size())
+      complain(fmt::format("rank {}: {}: passed barrier {}, at which {} have arrived", operation.member.value,
+                           operation.what, barrier, arrivals.size()));
+    return;
+  }
+  const bool concerned = is_troubled(operation.member) || is_troubled({0});
+  const auto late = [&](std::uint32_t rank) {
+    const auto arrival = arrivals.find(rank);
+    return is_troubled({rank}) || arrival == arrivals.end() || !arrival->second.heard ||
+           *arrival->second.heard > operation.deadline.time();
+  };
+  bool somebody_late = false;
+  for (std::uint32_t rank = 0; rank < cluster_.size(); ++rank) somebody_late = somebody_late || late(rank);
+  const auto allowed = [&] {
+    switch (status.error().code) {
+      case Code::timed_out:
+        return somebody_late || was_hurried(operation) || concerned;
+      case Code::owner_lost:
+      case Code::full:
+        return concerned;
+      case Code::invalid:
+      case Code::denied:
+        return may_be_strangers(operation.member, {0});
+      default:
+        return false;
+    }
+  };
+  if (!allowed()) complain(operation, status.error());
 }
 
 }  // namespace holdfast::sim::test

@@ -20,7 +20,14 @@ std::vector<std::byte> pattern(std::uint32_t object, std::uint64_t bytes);
 
 class Oracle {
  public:
-  enum class State : std::uint8_t { drafting, sealing, sealed, failed };
+  enum class State : std::uint8_t {
+    drafting,
+    sealing,
+    sealed,
+    failed,     ///< sealed, and erased again by its put
+    abandoned,  ///< never sealed
+  };
+  static bool was_sealed(State state) { return state != State::drafting && state != State::abandoned; }
   struct Object {
     MemberId owner;
     std::uint32_t owner_life = 0;
@@ -48,6 +55,7 @@ class Oracle {
     TimePoint held_since;      ///< by its member: the handle that it is done with
     std::uint32_t object = 0;  ///< that it is about; or the name
     std::uint32_t name = 0;
+    std::optional<TimePoint> called_off{};
     std::uint64_t bytes = 0;   ///< that it may take of its member's memory, beyond those of one object
     std::uint32_t blocks = 1;  ///< in so many
   };
@@ -66,6 +74,7 @@ class Oracle {
   Object* find(std::uint32_t object);
   std::optional<std::uint32_t> number_of(const ObjectId& id) const;
   Naming& naming(std::uint32_t name, std::uint32_t object);
+  void arrives(const Operation& operation, std::uint64_t barrier);
   void erasing(std::uint32_t object) { ++objects_.at(object).erases; }
   /// Gives its number, for erased_name().
   std::uint64_t erasing_name(std::uint32_t name);
@@ -123,6 +132,8 @@ class Oracle {
   void erased(const Operation& operation, std::uint32_t object, const Status& status);
   void erased_name(const Operation& operation, std::uint64_t erasure, const Status& status);
 
+  void passed(const Operation& operation, std::uint64_t barrier, const Status& status);
+
   /// All that was done is mended, and was long ago: what holds from now on is what holds in a calm job, but
   /// for members that have died, and what was lost meanwhile.
   void all_is_well();
@@ -170,6 +181,7 @@ class Oracle {
   bool were_silent(MemberId one, MemberId other, TimePoint after) const;
   Duration longest_trip() const;
   bool was_hurried(const Operation& operation) const;
+  bool was_called_off(const Operation& operation) const;
   bool was_pending(const Operation& operation, const Object& object) const;
   bool may_be_gone(const Object& object, MemberId holder, TimePoint since) const;
   void complain(const Operation& operation, const Error& error);
@@ -179,6 +191,7 @@ class Oracle {
   bool may_be_from_disk(const Operation& operation, const Object& object, Code code) const;
   void check_nothing_spilled(MemberId member, const Holdings::Counts& counts);
   const Naming* stable(std::uint32_t name, TimePoint before) const;
+  bool may_be_found(const Operation& operation, const Naming& naming) const;
   bool named_troubled(const Operation& operation, std::uint32_t name) const;
   void judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error);
   MemberId home_of(std::uint32_t name) const;
@@ -205,6 +218,10 @@ class Oracle {
   std::map<std::uint32_t, bool> slow_disks_;  ///< or took long
   std::map<std::uint64_t, Use> uses_;         ///< by the operation's number
   std::map<std::uint32_t, Many> many_;        ///< by member
+  struct Arrival {
+    std::optional<TimePoint> heard;  ///< when rank 0 must have heard of it
+  };
+  std::map<std::uint64_t, std::map<std::uint32_t, Arrival>> arrivals_;  ///< by barrier and member
   std::map<std::uint32_t, TimePoint> pinned_until_;
   std::vector<Silence> silences_;
   std::vector<std::string> violations_;

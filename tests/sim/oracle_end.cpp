@@ -66,6 +66,11 @@ void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& coun
     constexpr std::uint64_t kFilesKept = 2;
     check(directory.segments - std::min(directory.segments, kFilesKept), "spill files too many");
   }
+  // What the disks say, not only the books: files of all lives but this one have gone, too.
+  std::uint64_t in_books = 0, on_disks = 0;
+  for (const SpillDirectoryStats& directory : files.stats().directories) in_books += directory.segments;
+  for (const auto& disk : cluster_.disks(member)) on_disks += disk->list().size();
+  check(on_disks - std::min(on_disks, in_books), "files on disk that nobody knows");
   check(files.idle() ? 0 : 1, "spill files that are busy");
   check(life->job().holdings->short_of_room() ? 1 : 0, "spillers that look for room again and again");
 }
@@ -73,10 +78,21 @@ void Oracle::check_nothing_spilled(MemberId member, const Holdings::Counts& coun
 Status Oracle::evict_all(MemberId member) {
   Life* const life = cluster_.life(member);
   if (life == nullptr) return {};
-  const std::uint64_t bytes = life->card().arena_bytes - life->card().catalogue.bytes();
-  HOLDFAST_TRY(const Block all, life->job().holdings->allocate(bytes, kCacheLine, std::nullopt));
-  life->job().memory->free(all);
-  return {};
+  // The catalogue lies in the first segment.
+  Job& job = life->job();
+  std::uint64_t beside = life->card().catalogue.bytes();
+  std::vector<Block> all;
+  Status status;
+  for (const numa::Segment& segment : job.memory->arena().segments()) {
+    const std::uint64_t bytes = segment.bytes - std::exchange(beside, 0);
+    auto block = job.holdings->allocate(bytes, kCacheLine, segment.node);
+    if (block)
+      all.push_back(*block);
+    else
+      status = tl::unexpected(std::move(block).error());
+  }
+  for (const Block& block : all) job.memory->free(block);
+  return status;
 }
 
 void Oracle::check_empty(MemberId member) {
@@ -99,6 +115,13 @@ void Oracle::check_empty(MemberId member) {
       complain(fmt::format("object {} is left: {}", number, job.holdings->why(object.id)));
   check(counts.names, "names");
   check(counts.waiters, "waiters");
+  check(counts.promised, "promises");
+  check(counts.with_parts, "objects with parts");
+  check(job.references->asked(), "holds without an answer");
+  check(life->calls_under_way(), "calls of its program");
+  for (std::uint32_t other = 0; other < cluster_.size(); ++other)
+    if (cluster_.life({other}) != nullptr && cluster_.lives({other}) == 1 && cluster_.lives(member) == 1)
+      check(life->withdrawals_untold({other}), "withdrawals that somebody who lives was not told");
   check(counts.awaiting_unpin, "blocks that await their pins");
   check(counts.held_elsewhere, "objects with holders or tokens");
   for (const MemberId owner : job.references->owners())
@@ -106,8 +129,10 @@ void Oracle::check_empty(MemberId member) {
       complain(fmt::format("rank {} still has references of rank {}'s", member.value, owner.value));
   check(job.neighbours->pinned_locations(member).size(), "pins");
   check_nothing_spilled(member, counts);
-  const auto used = job.memory->allocator_stats(0).bytes_used - catalogue;
-  check(used, "bytes in use");
+  std::uint64_t used = 0;
+  for (std::size_t i = 0; i < job.memory->arena().segments().size(); ++i)
+    used += job.memory->allocator_stats(i).bytes_used;
+  check(used - catalogue, "bytes in use");
 }
 
 }  // namespace holdfast::sim::test

@@ -71,7 +71,8 @@ bool Oracle::may_lack_room(const Operation& operation, MemberId member) const {
   Life* const life = cluster_.life(member);
   if (life == nullptr) return true;
   const CatalogueGeometry& catalogue = life->card().catalogue;
-  const std::uint64_t arena = life->card().arena_bytes - catalogue.bytes();
+  // Of one node alone: what has room there has room.
+  const std::uint64_t arena = life->card().arena_bytes / scenario_.nodes - catalogue.bytes();
   std::uint64_t taken = 0, blocks = kOtherBlocks, entries = 0, wanted = bytes_of(operation) + kBesidePayload;
   const auto takes = [&](std::uint64_t bytes, std::uint64_t in) {
     taken += bytes + in * kBesidePayload;

@@ -10,7 +10,8 @@ ClusterOptions options_of(const Scenario& scenario) {
   ClusterOptions options;
   options.members = scenario.members;
   options.members_per_host = scenario.members_per_host;
-  options.life.arena_bytes = std::uint64_t{scenario.arena_kib} * 1024;
+  options.life.arena_bytes = std::uint64_t{scenario.arena_kib} * 1024 * scenario.nodes;
+  if (scenario.nodes != 1) options.topology = fmt::format("numa:{} core:1 pu:1", scenario.nodes);
   options.life.same_host = scenario.share_memory ? SameHost::memory : SameHost::fabric;
   options.life.verify = scenario.verify_all ? Verify::always : Verify::never;
   options.life.checksum = scenario.checksums ? PutOptions::Checksum::on : PutOptions::Checksum::off;
@@ -39,6 +40,14 @@ ClusterOptions options_of(const Scenario& scenario) {
   return options;
 }
 
+namespace {
+
+std::span<std::byte> payload_of(const DraftState& draft) {
+  return {draft.block.address + draft.layout.payload_offset(), draft.layout.size};
+}
+
+}  // namespace
+
 void Player::act(const Step& step) {
   switch (step.act) {
     case Act::put:
@@ -52,6 +61,10 @@ void Player::act(const Step& step) {
     case Act::lookup:
     case Act::erase_name:
       return act_by_name(step);
+    case Act::call_off:
+      return call_off(step);
+    case Act::barrier:
+      return arrive({step.member});
     case Act::crash:
     case Act::leave:
     case Act::restart:
@@ -90,7 +103,8 @@ void Player::make(const Step& step) {
   const Duration time = timeout();
   Operation operation = begin(member, Act::draft, step.object, 0, time);
   operation.bytes = step.amount;
-  run(Act::draft, operation, app(member).draft(step.amount, std::move(parts), time),
+  const numa::NodeId node{step.object % scenario_.nodes};
+  run(Act::draft, operation, app(member).draft(step.amount, std::move(parts), node, time),
       [this, step](const Operation& ended, Result<std::unique_ptr<DraftState>>& draft) {
         if (draft) return made(step, std::move(*draft));
         oracle_.not_made(ended, draft.error());
@@ -99,8 +113,8 @@ void Player::make(const Step& step) {
 
 void Player::made(const Step& step, std::unique_ptr<DraftState> draft) {
   const MemberId member{step.member};
-  const auto bytes = pattern(step.object, step.amount);
-  std::ranges::copy(bytes, draft->block.address + draft->layout.payload_offset());
+  // Its bytes come at the end: what is given away before is seen.
+  std::ranges::fill(payload_of(*draft), std::byte{0xee});
   Oracle::Object& object = oracle_.made(
       step.object,
       {member, cluster_->lives(member), draft->id, step.amount, Oracle::State::drafting, 0, {}, {}, {}});
@@ -122,9 +136,10 @@ void Player::seal(const Step& step) {
   Oracle::Object& object = *oracle_.find(step.object);
   object.decided_from = timeline().now();
   if (step.act == Act::abandon) {
-    object.state = Oracle::State::failed;
+    object.state = Oracle::State::abandoned;
     return app(member).abandon(std::move(draft));
   }
+  std::ranges::copy(pattern(step.object, object.bytes), payload_of(*draft).begin());
   object.state = Oracle::State::sealing;
   const std::uint32_t name = step.other;
   const Duration time = timeout();
@@ -305,6 +320,48 @@ void Player::act_by_name(const Step& step) {
   run(step.act, operation, app(member).erase(key_of_name(name), time),
       [this, erasure](const Operation& ended, const Status& status) {
         oracle_.erased_name(ended, erasure, status);
+      });
+}
+
+/// A get that waits, of an object or by name, and is not wanted any more after a while.
+void Player::call_off(const Step& step) {
+  const auto by = step.other == 0 ? bearer(step) : std::optional(Bearer{{step.member}, nullptr});
+  if (!by || !runs(by->member)) return;
+  const MemberId member = by->member;
+  const auto cancellation = std::make_shared<Cancellation>();
+  const Duration time = timeout(), after = std::chrono::microseconds(step.amount);
+  const std::uint32_t object = step.other == 0 ? step.object : 0, name = step.other;
+  Operation operation = begin(member, Act::call_off, object, name, time);
+  operation.called_off = timeline().now() + after;
+  Handle handle;
+  if (by->held != nullptr) {
+    handle = by->held->handle;
+    operation.held_since = by->held->since;
+  }
+  const Target target = name == 0 ? Target(handle.entry) : Target(key_of_name(name));
+  run(Act::call_off, operation, app(member).get(target, cancellation, time),
+      [this, object, name, handle, cancellation](const Operation& ended, const Result<Pin>& pin) {
+        if (name == 0) return oracle_.got(ended, object, pin, {});
+        oracle_.got_by_name(ended, name, true, pin);
+      });
+  timeline().after(after, [this, cancellation, member, life = cluster_->lives(member)] {
+    if (!runs(member) || cluster_->lives(member) != life) return;
+    cancellation->request();
+    nudge(member);
+  });
+}
+
+void Player::arrive(MemberId member) {
+  if (!runs(member)) return;
+  if (!arriving_.insert({member.value, cluster_->lives(member)}).second) return;
+  const Duration time = timeout();
+  const Operation operation = begin(member, Act::barrier, 0, 0, time);
+  const std::uint64_t number = app(member).barriers();
+  oracle_.arrives(operation, number);
+  run(Act::barrier, operation, app(member).barrier(time),
+      [this, number](const Operation& ended, const Status& status) {
+        arriving_.erase({ended.member.value, ended.life});
+        oracle_.passed(ended, number, status);
       });
 }
 

@@ -153,6 +153,8 @@ class Player {
   void get_many(MemberId member, const Entry& like);
   void pass(MemberId from, const Held& held, std::uint32_t object, MemberId to, std::uint64_t onward);
   void redeem(PassedToken token, Oracle::Token known, MemberId to, std::uint64_t onward);
+  void call_off(const Step& step);
+  void arrive(MemberId member);
   void fault(const Step& step);
   void disk_fault(const Step& step);
   void lose_power(HostId host);
@@ -171,8 +173,9 @@ class Player {
   Oracle oracle_;
   Random random_;
   std::vector<Hands> hands_;
-  std::set<std::uint32_t> dark_;    ///< hosts without power
-  std::set<std::uint32_t> making_;  ///< objects whose put waits for room, or has
+  std::set<std::uint32_t> dark_;                                ///< hosts without power
+  std::set<std::uint32_t> making_;                              ///< objects whose put waits for room, or has
+  std::set<std::pair<std::uint32_t, std::uint32_t>> arriving_;  ///< at a barrier: members, in which life
   std::uint64_t next_pin_ = 0;
   std::uint64_t next_operation_ = 0;
   std::map<std::uint64_t, Operation> under_way_;

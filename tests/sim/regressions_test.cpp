@@ -397,5 +397,21 @@ TEST(Regression, AnEraseByNameThatReachesNeitherHomeNorOwnerErasesBothInTheEnd) 
   EXPECT_EQ(play(scenario).violations, std::vector<std::string>());
 }
 
+/// Neighbours were to land together, in a block larger than any segment, and were refused.
+TEST(Regression, ManyAreGotOneByOneWhereTheyDoNotFitTogether) {
+  Scenario scenario;
+  scenario.members = 2;
+  scenario.arena_kib = 192;
+  scenario.nodes = 2;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    scenario.steps.push_back({1000 * i, 0, Act::put, 2 * i + 1, 0, 54'000});
+    scenario.steps.push_back({1000 * i, 0, Act::pass, 2 * i + 1, 1, 0});
+  }
+  scenario.steps.push_back({100'000, 1, Act::get_many, 1, 0, 0});
+  const Played played = play(scenario);
+  EXPECT_EQ(played.violations, std::vector<std::string>());
+  EXPECT_EQ(played.ended.at("get_many ok"), 4U);
+}
+
 }  // namespace
 }  // namespace holdfast::sim::test

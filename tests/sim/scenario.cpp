@@ -8,14 +8,14 @@
 namespace holdfast::sim::test {
 namespace {
 
-constexpr std::array<std::string_view, 37> kActs = {
+constexpr std::array<std::string_view, 39> kActs = {
     "put",         "draft",      "seal",      "abandon",     "get",       "get_range",  "get_into",
     "get_many",    "get_name",   "wait",      "lookup",      "pin",       "pass",       "drop",
     "erase",       "erase_name", "crash",     "leave",       "restart",   "stop",       "resume",
     "slow",        "cut",        "heal",      "break_link",  "put_parts", "parts",      "prefetch",
     "disk_slow",   "disk_fail",  "disk_full", "disk_damage", "disk_mend", "power_loss", "power_back",
-    "full_queues", "slow_host"};
-static_assert(kActs.size() == static_cast<std::size_t>(Act::slow_host) + 1);
+    "full_queues", "slow_host",  "call_off",  "barrier"};
+static_assert(kActs.size() == static_cast<std::size_t>(Act::barrier) + 1);
 
 }  // namespace
 
@@ -43,6 +43,7 @@ std::string as_test(const Scenario& s, std::string_view name) {
                    s.straggler_one_in, s.straggle_us);
   fmt::format_to(out, "  scenario.member_timeout_ms = {};\n", s.member_timeout_ms);
   fmt::format_to(out, "  scenario.token_ms = {};\n  scenario.arena_kib = {};\n", s.token_ms, s.arena_kib);
+  if (s.nodes != 1) fmt::format_to(out, "  scenario.nodes = {};\n", s.nodes);
   if (s.disks != 0)
     fmt::format_to(out,
                    "  scenario.disks = {};\n  scenario.spill_above = {};\n  scenario.disk_kib = {};\n"

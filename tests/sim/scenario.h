@@ -51,6 +51,8 @@ enum class Act : std::uint8_t {
   power_back,   ///< hosts run again; who was on them does not
   full_queues,  ///< of the member: `amount` operations may wait for the network, more are refused
   slow_host,    ///< the member's: its network, by a factor of `amount`
+  call_off,     ///< a get by handle, or of name `other` unless 0, that waits; called off after `amount` us
+  barrier,      ///< the member arrives; the next one only when it has passed, or given up, the one before
 };
 std::string_view to_string(Act act) noexcept;
 
@@ -81,8 +83,9 @@ struct Scenario {
   std::uint32_t detection_ms = 4000;
   std::uint32_t member_timeout_ms = 0;
   std::uint32_t token_ms = 1000;
-  std::uint32_t arena_kib = 256;
-  std::uint32_t disks = 0;  ///< of each member, to spill to
+  std::uint32_t arena_kib = 256;  ///< of each node
+  std::uint32_t nodes = 1;        ///< of NUMA; objects are put on one after the other
+  std::uint32_t disks = 0;        ///< of each member, to spill to
   std::uint32_t spill_above = 80;
   std::uint32_t disk_kib = 0;  ///< that fit; 0: any
   std::uint32_t disk_latency_us = 80;

@@ -56,7 +56,7 @@ TEST(SimulatedJobs, DoWhatTheyAreMeantTo) {
     for (const Step& step : scenario.steps) acts.insert(step.act);
     for (const auto& [what, count] : play(scenario).ended) ended[what] += count;
   }
-  for (std::size_t act = 0; act <= static_cast<std::size_t>(Act::slow_host); ++act)
+  for (std::size_t act = 0; act <= static_cast<std::size_t>(Act::barrier); ++act)
     EXPECT_TRUE(acts.contains(static_cast<Act>(act))) << to_string(static_cast<Act>(act));
   for (const char* const what : {"put ok",
                                  "put exists",
@@ -81,7 +81,11 @@ TEST(SimulatedJobs, DoWhatTheyAreMeantTo) {
                                  "parts ok",
                                  "put owner_lost",
                                  "erase ok",
-                                 "erase_name ok"})
+                                 "erase_name ok",
+                                 "call_off ok",
+                                 "call_off timed_out",
+                                 "barrier ok",
+                                 "barrier timed_out"})
     EXPECT_GT(ended[what], 0U) << what;
 }
 

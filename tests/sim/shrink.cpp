@@ -1,7 +1,13 @@
 #include "tests/sim/shrink.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
+
+#include "holdfast/base/check.h"
 #include "tests/sim/player.h"
 
 namespace holdfast::sim::test {
@@ -22,7 +28,7 @@ class Shrinker {
   bool take(const Scenario& candidate) {
     if (plays_left_ == 0) return false;
     --plays_left_;
-    if (play(candidate).violations.empty()) return false;
+    if (!fails(candidate)) return false;
     best_ = candidate;
     return true;
   }
@@ -61,6 +67,7 @@ class Shrinker {
     attempt([](Scenario& s) { s.member_timeout_ms = 0; });
     attempt([](Scenario& s) { s.scatter = false; });
     attempt([](Scenario& s) { s.needs_target = false; });
+    attempt([](Scenario& s) { s.nodes = 1; });
     attempt([](Scenario& s) { s.s3_fifo = false; });
     attempt([](Scenario& s) { s.share_memory = false; });
     attempt([](Scenario& s) { s.members_per_host = 1; });
@@ -75,6 +82,26 @@ class Shrinker {
 };
 
 }  // namespace
+
+bool fails(const Scenario& scenario, const char* before) {
+  constexpr unsigned kMostSeconds = 600;  // of real time
+  std::fflush(stdout);
+  const pid_t player = ::fork();
+  HOLDFAST_CHECK(player >= 0, "another process can be made");
+  if (player == 0) {
+    ::alarm(kMostSeconds);
+    const Played played = play(scenario);
+    if (before != nullptr)
+      for (const std::string& violation : played.violations) fmt::print("{}{}\n", before, violation);
+    std::fflush(stdout);
+    ::_exit(played.violations.empty() ? 0 : 1);
+  }
+  int status = 0;
+  HOLDFAST_CHECK(::waitpid(player, &status, 0) == player, "a child can be waited for");
+  if (before != nullptr && WIFSIGNALED(status))
+    fmt::print("{}the process was ended by signal {}\n", before, WTERMSIG(status));
+  return status != 0;
+}
 
 Scenario shrink(Scenario scenario, unsigned most_plays) {
   return Shrinker(std::move(scenario), most_plays).shrink();

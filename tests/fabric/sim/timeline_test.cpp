@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <vector>
 
 namespace holdfast::sim::test {
@@ -72,6 +73,17 @@ TEST(SimTimeline, AnIdOfAnEventThatRanDoesNotCancelAnother) {
   EXPECT_FALSE(timeline.cancel(old));
   timeline.step();
   EXPECT_TRUE(ran);
+}
+
+TEST(SimTimeline, StopsWhoGoesOnForEverAtOneTime) {
+  EXPECT_DEATH(
+      {
+        Timeline timeline(1);
+        std::function<void()> again = [&] { timeline.after(0ns, again); };
+        again();
+        timeline.run_for(1ns);
+      },
+      "events go on for ever at one virtual time");
 }
 
 TEST(SimRandom, IsTheSameEverywhere) {

@@ -83,6 +83,7 @@ class Timeline {
   std::uint64_t seed_;
   std::uint64_t next_number_ = 0;
   std::uint64_t events_run_ = 0;
+  std::uint64_t events_since_time_moved_ = 0;
   bool running_ = false;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
