@@ -1,5 +1,6 @@
 // How long does a get through the fabric take, by reference and verified? The limits are fi_read's latency
-// for small objects and its bandwidth, at its best chunk and depth, for large ones.
+// for small objects and its bandwidth, at its best chunk and depth, for large ones. Both stand beside plain
+// TCP sockets, too: a round trip, and a stream.
 #include <chrono>
 #include <memory>
 #include <string>
@@ -38,8 +39,16 @@ Result<Case> latency(std::uint64_t bytes) {
               [=] { return time_gets(at->pair->store(), ref, kLatencyRounds); }};
 }
 
-/// What fi_read gets out of the sockets beneath it, where it runs over TCP.
+/// What a get makes of the plain sockets that carry it, where its provider runs over TCP.
 Result<Case> latency_over_tcp(std::uint64_t bytes) {
+  HOLDFAST_TRY(Case made, latency(bytes));
+  HOLDFAST_TRY(Remote* const at, remote());
+  made.limit = [=] { return at->tcp->round_trip_ns(bytes, kLatencyRounds); };
+  return made;
+}
+
+/// And fi_read.
+Result<Case> read_latency_over_tcp(std::uint64_t bytes) {
   HOLDFAST_TRY(Remote* const at, remote());
   return Case{[=] { return at->tcp->round_trip_ns(bytes, kLatencyRounds); },
               [=] { return at->raw->read_latency_ns(bytes, kLatencyRounds); }};
@@ -69,6 +78,14 @@ Result<Case> bandwidth(const Large& large) {
 }
 
 Result<Case> bandwidth_over_tcp(std::uint64_t bytes) {
+  HOLDFAST_TRY(Case made, bandwidth({.bytes = bytes, .chunks = {}}));
+  HOLDFAST_TRY(Remote* const at, remote());
+  made.limit = [=] { return at->tcp->stream_bandwidth(bytes, 1); };
+  made.other_limits.clear();
+  return made;
+}
+
+Result<Case> read_bandwidth_over_tcp(std::uint64_t bytes) {
   HOLDFAST_TRY(Remote* const at, remote());
   const RawFabric::Stream stream = {.bytes = bytes, .chunk = 1U << 20, .depth = 4, .rounds = 1};
   return Case{[=] { return at->tcp->stream_bandwidth(bytes, 1); },
@@ -92,9 +109,13 @@ void add_cases() {
     if (large.bytes == kMostRemoteBytes) options.rounds = 5;
     add_case(options, [=] { return bandwidth(large); });
   }
-  add_case({.name = "fi_read_over_tcp/8"}, [] { return latency_over_tcp(8); });
+  constexpr std::uint64_t kStream = 64U << 20;
+  add_case({.name = "get_remote_over_tcp/8"}, [] { return latency_over_tcp(8); });
+  add_case({.name = "get_remote_over_tcp/67108864", .quantity = Quantity::bytes_per_s},
+           [] { return bandwidth_over_tcp(kStream); });
+  add_case({.name = "fi_read_over_tcp/8"}, [] { return read_latency_over_tcp(8); });
   add_case({.name = "fi_read_over_tcp/67108864", .quantity = Quantity::bytes_per_s},
-           [] { return bandwidth_over_tcp(64U << 20); });
+           [] { return read_bandwidth_over_tcp(kStream); });
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "bench/prefault_wait.h"
 #include "bench/spawn.h"
 
 namespace holdfast::bench {
@@ -32,12 +33,12 @@ Result<Store> open_store(const PairOptions& options) {
   store_options.same_host = options.same_host;
   HOLDFAST_TRY(Store store, Store::open(store_options));
   // First touches belong to no benchmark but bench_open.
-  for (bool whole = false; !whole; std::this_thread::sleep_for(5ms)) {
-    whole = true;
-    for (const NodeStats& node : store.stats().nodes)
-      whole = whole && node.segment.bytes_prefaulted >= node.segment.bytes;
+  for (PrefaultWait wait;; std::this_thread::sleep_for(5ms)) {
+    std::vector<numa::SegmentReport> segments;
+    for (const NodeStats& node : store.stats().nodes) segments.push_back(node.segment);
+    HOLDFAST_TRY(const bool whole, wait.look(segments, std::chrono::steady_clock::now()));
+    if (whole) return store;
   }
-  return store;
 }
 
 /// The next line from `fd`; what comes after it stays in `unread`.

@@ -35,7 +35,8 @@ struct PairOptions {
 class Pair {
  public:
   /// Starts the peer and opens both stores; both arenas are prefaulted when it returns. At most one in a
-  /// process's life: it sets the launcher's environment variables. Errors: as Store::open, system.
+  /// process's life: it sets the launcher's environment variables. Errors: as Store::open, as
+  /// PrefaultWait::look, system.
   static Result<std::unique_ptr<Pair>> open(const PairOptions& options);
   ~Pair();  ///< ends the peer
   Pair(const Pair&) = delete;
@@ -56,7 +57,7 @@ class Pair {
   std::string unread_;  ///< received after the last line taken
 };
 
-/// Opens a store that is alone in its job, prefaulted. Errors: as Store::open.
+/// Opens a store that is alone in its job, prefaulted. Errors: as Store::open and PrefaultWait::look.
 Result<Store> open_alone(std::uint64_t arena_bytes, std::uint64_t catalogue_entries = 1ULL << 16);
 
 /// Runs the peer if the arguments say so; the exit status then.

@@ -32,6 +32,7 @@ std::string Card::encode() const {
   out.put_bytes(address);
   out.put_text(host_socket);
   out.put(static_cast<std::uint8_t>(spills));
+  out.put_text(fallbacks);
   out.put(arena_bytes);
   out.put(catalogue_at);
   out.put(catalogue.buckets);
@@ -70,6 +71,7 @@ Result<Card> Card::decode(std::string_view text) {
   card.address.assign(address.begin(), address.end());
   card.host_socket = in.get_text();
   card.spills = in.get<std::uint8_t>() != 0;
+  card.fallbacks = in.get_text();
   card.arena_bytes = in.get<std::uint64_t>();
   card.catalogue_at = in.get<std::uint64_t>();
   card.catalogue.buckets = in.get<std::uint64_t>();

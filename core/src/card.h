@@ -31,6 +31,7 @@ struct Card {
   std::vector<std::byte> address;  ///< of the serving endpoint
   std::string host_socket;         ///< abstract socket where neighbours attach
   bool spills = false;             ///< it wants to know which of its objects are got
+  std::string fallbacks;           ///< see fallbacks.h
   std::uint64_t arena_bytes = 0;
   std::uint64_t catalogue_at = 0;  ///< offset of the catalogue in the arena
   CatalogueGeometry catalogue;

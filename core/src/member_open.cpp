@@ -9,6 +9,7 @@
 #include "holdfast/base/random.h"
 #include "holdfast/fabric/ofi.h"
 #include "holdfast/version.h"
+#include "src/fallbacks.h"
 #include "src/member.h"
 #include "src/socket_neighbours.h"
 #include "src/uring_disk.h"
@@ -50,23 +51,27 @@ CatalogueGeometry geometry_for(const StoreOptions& options) {
   return CatalogueGeometry::for_entries(entries);
 }
 
-/// What was not got as it was asked for, or as it should be, is never silent: the first member of each host
-/// says it.
+/// What was not got as it was asked for, or as it should be, is never silent: on each host the first member
+/// of those that have the same to say says it.
 void report_fallbacks(const Job& job) {
   const MemberId self = job.peers->self();
   bool first = true;
   for (std::uint32_t rank = 0; rank < self.value; ++rank) first = first && !job.peers->shares_host({rank});
-  const LogLevel loud = first ? LogLevel::warning : LogLevel::info;
   if (!job.fabric_info.rdma && job.options.provider.empty() && job.peers->size() > 1)
-    log(loud, fmt::format("other hosts are reached over TCP by {} on {}: {}; `holdfast doctor` tells more",
-                          job.fabric_info.provider, job.fabric_info.domain, job.fabric_info.reason));
-  for (const numa::SegmentReport& segment : job.memory->arena().report())
-    log(segment.note.empty()                                     ? LogLevel::debug
-        : segment.bound && segment.pages >= numa::Pages::huge_2m ? LogLevel::info  // only not the largest
-                                                                 : loud,
-        fmt::format("node {}: {} on {} pages{}{}{}", segment.asked.value, format_bytes(segment.bytes),
+    log(first ? LogLevel::warning : LogLevel::info,
+        fmt::format("other hosts are reached over TCP by {} on {}: {}; `holdfast doctor` tells more",
+                    job.fabric_info.provider, job.fabric_info.domain, job.fabric_info.reason));
+  const std::vector<numa::SegmentReport> segments = job.memory->arena().report();
+  const std::uint32_t members = speaks_for(*job.peers, fallbacks_of(segments));
+  const std::string others =
+      members > 1 ? fmt::format(" (the same for {} more ranks of this host)", members - 1) : std::string();
+  for (const numa::SegmentReport& segment : segments)
+    log(segment.note.empty()                ? LogLevel::debug
+        : fell_back(segment) && members > 0 ? LogLevel::warning
+                                            : LogLevel::info,
+        fmt::format("node {}: {} on {} pages{}{}{}{}", segment.asked.value, format_bytes(segment.bytes),
                     to_string(segment.pages), segment.bound ? "" : ", not bound to the node",
-                    segment.note.empty() ? "" : ": ", segment.note));
+                    fell_back(segment) ? others : "", segment.note.empty() ? "" : ": ", segment.note));
 }
 
 }  // namespace
@@ -143,6 +148,7 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   card.address = endpoint->address();
   card.host_socket = sockets.socket_name();
   card.spills = !job_.options.lifetime.spill.directories.empty();
+  card.fallbacks = fallbacks_of(job_.memory->arena().report());
   card.arena_bytes = job_.memory->arena().bytes();
   card.catalogue_at = catalogue.location;
   card.catalogue = geometry;

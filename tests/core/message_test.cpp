@@ -35,6 +35,7 @@ Card some_card() {
   card.incarnation = 0x1234;
   card.address = pattern(16, 1);
   card.host_socket = "holdfast-1234";
+  card.fallbacks = "0:base;";
   card.arena_bytes = 1 << 20;
   card.catalogue_at = 4096;
   card.catalogue = {77};
@@ -172,6 +173,7 @@ TEST(CardTest, ComesBackWhole) {
   EXPECT_EQ(back->encode(), card.encode());
   EXPECT_EQ(back->host_name, "node07");
   EXPECT_EQ(back->pid, 4711U);
+  EXPECT_EQ(back->fallbacks, "0:base;");
   EXPECT_EQ(back->address, card.address);
   EXPECT_EQ(back->catalogue.buckets, 77U);
   ASSERT_EQ(back->keys.size(), 2U);
