@@ -1,5 +1,6 @@
 // Part of get_many by fabric: objects that lie side by side in the owner's arena are fetched with one read.
 #include <algorithm>
+#include <array>
 
 #include "src/batch.h"
 #include "src/block.h"
@@ -155,32 +156,60 @@ bool land_from(Batch& batch, std::vector<Run>& runs, std::size_t at) {
   return true;
 }
 
-/// Fetches the runs, several in flight. What is not good there stays open.
+/// Starts a read of the run `at`, and of those behind it that one request can fetch: they lie anywhere in one
+/// region, and land one after the other. Gives the run after the last.
+std::size_t start_read(const Batch& batch, const std::vector<Run>& runs, std::size_t at,
+                       PieceReader& reader) {
+  const fabric::FabricInfo& info = batch.job.fabric_info;
+  const Run& first = runs[at];
+  std::array<fabric::Stretch, fabric::kMostGather> gather;
+  std::size_t count = 0;
+  std::uint64_t bytes = 0;
+  const auto fits = [&](const Run& run) {
+    return count < std::min<std::size_t>(info.max_gather, gather.size()) && run.hold == first.hold &&
+           run.region.first == first.region.first && run.landing == first.landing + bytes &&
+           bytes + run.bytes <= info.best_read_bytes;
+  };
+  std::size_t next = at;
+  do {
+    const Run& run = runs[next++];
+    gather[count++] = {run.source - run.region.first, run.bytes};
+    bytes += run.bytes;
+  } while (next < runs.size() && fits(runs[next]));
+  batch.job.counters.add(Count::remote_reads);
+  const std::span<const fabric::Stretch> all(gather.data(), count > 1 ? count : 0);
+  reader.start({first.region, first.source, {first.landing, bytes}, first.hold}, all);
+  return next;
+}
+
+void take_run(Batch& batch, Runs& runs, Run& run, const Status& ended) {
+  for (std::size_t place = run.first; place < run.last; ++place) {
+    const std::size_t i = runs.order[place];
+    batch.results[i] =
+        ended ? take_from(batch.job, run, batch.entries[i])
+              : Result<Pin>(name_peer(batch.job, batch.owner, Error(ended.error()), "Store::get_many"));
+  }
+  spoil_headers(batch, runs, run);
+  run.hold.reset();
+}
+
+/// Fetches the runs, several reads in flight. What is not good there stays open.
 Task<void> read_runs(Batch& batch, Runs& runs, PieceReader& reader) {
-  std::size_t started = 0;
-  for (std::size_t number = 0; number < runs.all.size(); ++number) {
-    while (started < runs.all.size() && started < number + reader.depth()) {
+  std::vector<std::size_t> ends;  // of each read: the run after its last
+  std::size_t started = 0, taken = 0;
+  for (std::size_t number = 0;; ++number) {
+    while (started < runs.all.size() && ends.size() < number + reader.depth()) {
       if (!runs.all[started].hold && !land_from(batch, runs.all, started)) {
         runs.all.resize(started);  // the others stay open: each by itself may find room, or waits for it
         break;
       }
-      const Run& run = runs.all[started];
-      batch.job.counters.add(Count::remote_reads);
-      reader.start({run.region, run.source, {run.landing, run.bytes}, run.hold});
-      ++started;
+      started = start_read(batch, runs.all, started, reader);
+      ends.push_back(started);
     }
-    if (number >= runs.all.size()) break;
+    if (number == ends.size()) break;
     auto waiting = reader.wait(number);
     const Status ended = co_await waiting;
-    Run& run = runs.all[number];
-    for (std::size_t place = run.first; place < run.last; ++place) {
-      const std::size_t i = runs.order[place];
-      batch.results[i] =
-          ended ? take_from(batch.job, run, batch.entries[i])
-                : Result<Pin>(name_peer(batch.job, batch.owner, Error(ended.error()), "Store::get_many"));
-    }
-    spoil_headers(batch, runs, run);
-    run.hold.reset();
+    for (; taken < ends[number]; ++taken) take_run(batch, runs, runs.all[taken], ended);
   }
 }
 

@@ -11,7 +11,9 @@ PieceReader::PieceReader(Channel& channel, fabric::PeerId peer, Deadline deadlin
       depth_(std::clamp<std::size_t>(depth, 1, kMostDepth)),
       slots_(depth_) {}
 
-void PieceReader::start(const Piece& piece) {
+void PieceReader::start(const Piece& piece) { start(piece, {}); }
+
+void PieceReader::start(const Piece& piece, std::span<const fabric::Stretch> gather) {
   Slot& next = slot(started_++);
   HOLDFAST_CHECK(next.done, "more reads in flight than the reader's depth");
   if (channel_.closing()) {
@@ -24,6 +26,7 @@ void PieceReader::start(const Piece& piece) {
   request.peer = peer_;
   request.from = piece.region.memory;
   request.offset = piece.source - piece.region.first;
+  request.gather = gather;
   request.into = piece.into;
   request.hold = piece.hold;
   request.deadline = deadline_;

@@ -37,6 +37,9 @@ class PieceReader {
   /// Starts the next read. Its number is one more than the last one's; the caller keeps at most depth()
   /// numbers not yet awaited.
   void start(const Piece& piece);
+  /// The same for stretches of one region that land one after the other in `into`, with one request: at most
+  /// the fabric's max_gather, their offsets in the region. `source` is not looked at.
+  void start(const Piece& piece, std::span<const fabric::Stretch> gather);
 
   /// co_await it: how read `number` ended.
   struct Awaiter {

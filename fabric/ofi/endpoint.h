@@ -110,6 +110,8 @@ class OfiEndpoint final : public Endpoint {
   void refuse(Transfer& transfer, Error error);
   void go_on(Transfer& transfer);
   bool post_read(Transfer& transfer);
+  ssize_t post_piece(Transfer& transfer, std::uint64_t bytes, Work& work);
+  ssize_t post_gather(Transfer& transfer, Work& work);
   bool post_send(Transfer& transfer);
   void offer_waiting();
   bool offer_queue(List<Transfer>& queue);

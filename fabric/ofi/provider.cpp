@@ -122,6 +122,8 @@ FabricInfo describe_info(const fi_info& info, const Preference& preference) {
   out.best_read_bytes =
       std::min<std::uint64_t>(preference.rdma ? kRdmaPieceBytes : kTcpPieceBytes, out.max_read_bytes);
   out.best_depth = preference.rdma ? kRdmaDepth : kTcpDepth;
+  out.max_gather =
+      static_cast<std::uint32_t>(std::clamp<std::size_t>(info.tx_attr->rma_iov_limit, 1, kMostGather));
   return out;
 }
 

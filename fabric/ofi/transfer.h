@@ -50,7 +50,9 @@ struct Transfer {
   void* descriptor = nullptr;
   std::uint64_t remote = 0;  ///< where the whole begins, as the provider counts
   std::uint64_t key = 0;
-  std::uint64_t posted_bytes = 0;  ///< given to the provider so far
+  std::array<Stretch, kMostGather> gather;  ///< what is read instead of one whole; posted as one piece
+  std::size_t gathers = 0;                  ///< of these
+  std::uint64_t posted_bytes = 0;           ///< given to the provider so far
   std::shared_ptr<void> hold;
 
   Message* message = nullptr;  ///< of a send: the copy, given back when the provider is done with it

@@ -8,6 +8,7 @@
 
 #include "fabric/ofi/endpoint.h"
 #include "fabric/ofi/errors.h"
+#include "fabric/read_request.h"
 
 namespace holdfast::fabric::ofi {
 namespace {
@@ -42,16 +43,16 @@ void OfiEndpoint::read(const ReadRequest& request, Completion& completion) {
   const std::uint64_t size = request.into.size();
   if (request.peer.value >= peers_.size())
     return refuse(transfer, {Code::invalid, std::string(kRead), "no such peer; connect() first"});
-  if (request.offset > request.from.bytes || size > request.from.bytes - request.offset)
-    return refuse(transfer, {Code::invalid, std::string(kRead),
-                             fmt::format("{} bytes at {} are outside the exposed memory of {} bytes", size,
-                                         request.offset, request.from.bytes)});
+  if (auto wrong = what_is_wrong(request, described_))
+    return refuse(transfer, {Code::invalid, std::string(kRead), std::move(*wrong)});
   if (size == 0) return finish(transfer);
   auto descriptor = descriptor_of(request.into);
   if (!descriptor) return refuse(transfer, std::move(descriptor).error());
   transfer.descriptor = *descriptor;
   transfer.into = request.into;
-  transfer.remote = request.from.base + request.offset;
+  transfer.remote = request.from.base + (request.gather.empty() ? request.offset : 0);
+  std::ranges::copy(request.gather, transfer.gather.begin());
+  transfer.gathers = request.gather.size();
   transfer.key = request.from.key;
   transfer.hold = request.hold;
   if (transfer.deadline.passed(clock_))
@@ -146,8 +147,7 @@ bool OfiEndpoint::post_read(Transfer& transfer) {
         std::min<std::uint64_t>(transfer.into.size() - transfer.posted_bytes, described_.best_read_bytes);
     Work& work = take_work(transfer, Work::Kind::read);
     const ssize_t rc =
-        fi_read(endpoint_.get(), transfer.into.data() + transfer.posted_bytes, bytes, transfer.descriptor,
-                peer.address, transfer.remote + transfer.posted_bytes, transfer.key, &work.context);
+        transfer.gathers == 0 ? post_piece(transfer, bytes, work) : post_gather(transfer, work);
     if (rc != 0) {
       works_.give_back(work);
       if (rc == -FI_EAGAIN) return false;
@@ -162,6 +162,28 @@ bool OfiEndpoint::post_read(Transfer& transfer) {
     ++stats_.read_operations;
   }
   return true;
+}
+
+ssize_t OfiEndpoint::post_piece(Transfer& transfer, std::uint64_t bytes, Work& work) {
+  return fi_read(endpoint_.get(), transfer.into.data() + transfer.posted_bytes, bytes, transfer.descriptor,
+                 peers_[transfer.peer].address, transfer.remote + transfer.posted_bytes, transfer.key,
+                 &work.context);
+}
+
+ssize_t OfiEndpoint::post_gather(Transfer& transfer, Work& work) {
+  std::array<fi_rma_iov, kMostGather> from;
+  for (std::size_t i = 0; i < transfer.gathers; ++i)
+    from[i] = {transfer.remote + transfer.gather[i].offset, transfer.gather[i].bytes, transfer.key};
+  iovec into = {transfer.into.data(), transfer.into.size()};
+  fi_msg_rma message{};
+  message.msg_iov = &into;
+  message.desc = &transfer.descriptor;
+  message.iov_count = 1;
+  message.addr = peers_[transfer.peer].address;
+  message.rma_iov = from.data();
+  message.rma_iov_count = transfer.gathers;
+  message.context = &work.context;
+  return fi_readmsg(endpoint_.get(), &message, 0);
 }
 
 bool OfiEndpoint::post_send(Transfer& transfer) {

@@ -42,6 +42,7 @@ struct Transfer {
   std::span<std::byte> into;
   RemoteMemory from;
   std::uint64_t offset = 0;
+  std::vector<fabric::Stretch> gather;  ///< in its place
   std::uint64_t posted_bytes = 0;
   std::shared_ptr<void> hold;
 

@@ -58,6 +58,7 @@ ProcessId NetworkCore::start(HostId where) {
   info.max_read_bytes = std::uint64_t{1} << 40;
   info.best_read_bytes = options_.best_read_bytes;
   info.best_depth = options_.best_depth;
+  info.max_gather = options_.max_gather;
   process->fabric = std::make_unique<SimFabric>(*this, id, std::move(info));
   processes_.push_back(std::move(process));
   return id;

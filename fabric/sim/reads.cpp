@@ -9,6 +9,23 @@
 #include "fabric/sim/network_core.h"
 
 namespace holdfast::sim {
+namespace {
+
+/// `take(offset in the owner's memory, offset where it lands, bytes)` for each part of what lands from
+/// `begin`.
+template <class Take>
+void for_each_part(const Transfer& transfer, std::uint64_t begin, std::uint64_t bytes, Take take) {
+  if (transfer.gather.empty()) return take(transfer.offset + begin, begin, bytes);
+  std::uint64_t lands_at = 0;
+  for (const fabric::Stretch& stretch : transfer.gather) {
+    const std::uint64_t first = std::max(lands_at, begin);
+    const std::uint64_t last = std::min(lands_at + stretch.bytes, begin + bytes);
+    if (first < last) take(stretch.offset + (first - lands_at), first, last - first);
+    lands_at += stretch.bytes;
+  }
+}
+
+}  // namespace
 
 void NetworkCore::post_read(const std::shared_ptr<Connection>& connection, Transfer& transfer,
                             std::uint64_t bytes) {
@@ -26,10 +43,13 @@ void NetworkCore::begin_read(Flight& flight) {
   const Connection& connection = *flight.connection;
   SimEndpoint& owner = *endpoint(connection.target);
   const Transfer& transfer = *flight.transfer;
-  const auto memory = owner.exposed(transfer.from, transfer.offset + flight.offset, flight.bytes);
-  if (!memory) {
+  for_each_part(transfer, flight.offset, flight.bytes,
+                [&](std::uint64_t offset, std::uint64_t, std::uint64_t bytes) {
+                  const auto memory = owner.exposed(transfer.from, offset, bytes);
+                  if (!memory) flight.refusal = memory.error();
+                });
+  if (flight.refusal) {
     timeline_.note(TraceKind::denied, connection.target, connection.initiator, transfer.from.key);
-    flight.refusal = memory.error();
     return answer(flight, Flight::Step::answer);
   }
   timeline_.note(TraceKind::served, connection.target, connection.initiator, flight.bytes);
@@ -74,10 +94,13 @@ void NetworkCore::copy_piece(Flight& flight) {
   const std::uint64_t begin = (flight.first_piece + step) % pieces * size;
   const std::uint64_t bytes = std::min(size, flight.bytes - begin);
   const Transfer& transfer = *flight.transfer;
-  const auto from = owner.exposed(transfer.from, transfer.offset + flight.offset + begin, bytes);
-  HOLDFAST_CHECK(from.has_value(), "what is exposed stays so until the endpoint closes");
-  std::memcpy(transfer.into.data() + flight.offset + begin, from->data(), bytes);
-  timeline_.note(TraceKind::copied, connection.target, connection.initiator, content(*from));
+  for_each_part(transfer, flight.offset + begin, bytes,
+                [&](std::uint64_t offset, std::uint64_t lands_at, std::uint64_t part) {
+                  const auto from = owner.exposed(transfer.from, offset, part);
+                  HOLDFAST_CHECK(from.has_value(), "what is exposed stays so until the endpoint closes");
+                  std::memcpy(transfer.into.data() + lands_at, from->data(), part);
+                  timeline_.note(TraceKind::copied, connection.target, connection.initiator, content(*from));
+                });
 
   ++flight.pieces_done;
   const std::uint64_t sent = std::min(flight.pieces_done * size, flight.bytes);

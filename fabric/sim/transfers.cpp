@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fabric/read_request.h"
 #include "fabric/sim/endpoint.h"
 #include "fabric/sim/network_core.h"
 
@@ -42,14 +43,13 @@ void SimEndpoint::read(const fabric::ReadRequest& request, Completion& completio
   const std::uint64_t size = request.into.size();
   if (request.peer.value >= peers_.size())
     return refuse(transfer, Code::invalid, "no such peer; connect() first");
-  if (request.offset > request.from.bytes || size > request.from.bytes - request.offset)
-    return refuse(transfer, Code::invalid,
-                  fmt::format("{} bytes at {} are outside the exposed memory of {} bytes", size,
-                              request.offset, request.from.bytes));
+  if (auto wrong = fabric::what_is_wrong(request, core_.process(process_).fabric->info()))
+    return refuse(transfer, Code::invalid, std::move(*wrong));
   if (size == 0) return tell(transfer);
   transfer.into = request.into;
   transfer.from = request.from;
   transfer.offset = request.offset;
+  transfer.gather.assign(request.gather.begin(), request.gather.end());
   transfer.hold = request.hold;
   if (request.deadline.passed(core_.timeline().clock()))
     return refuse(transfer, Code::timed_out, "the deadline had passed at the start");

@@ -1,5 +1,6 @@
 // One-sided reads: what arrives, what is refused, and that each ends exactly once, outside the call.
 #include <algorithm>
+#include <array>
 #include <deque>
 
 #include "tests/fabric/conformance.h"
@@ -144,6 +145,47 @@ TEST_P(FabricReads, SeveralRangesKeepApart) {
   ASSERT_TRUE(of_one.ok() && of_two.ok());
   EXPECT_TRUE(std::equal(second.begin(), second.end(), into.begin()));
   EXPECT_TRUE(std::equal(first.begin(), first.end(), into.begin() + 1000));
+}
+
+TEST_P(FabricReads, StretchesArriveOneAfterTheOther) {
+  const auto memory = pattern(9000, 14);
+  const RemoteMemory remote = expose(*owner_, memory);
+  const FabricInfo& info = world().fabric().info();
+  ASSERT_GE(info.max_gather, 1u);
+  ASSERT_LE(info.max_gather, kMostGather);
+  // Neither in the order in which they lie, nor apart; of all lengths.
+  const std::array<Stretch, kMostGather> all = {
+      {{8000, 1000}, {0, 1}, {4096, 700}, {4096, 64}, {1, 63}, {7999, 1}, {100, 3000}, {200, 7}}};
+  const std::span<const Stretch> some = std::span(all).first(info.max_gather);
+  std::vector<std::byte> expected;
+  for (const Stretch& stretch : some)
+    expected.insert(expected.end(), memory.begin() + static_cast<std::ptrdiff_t>(stretch.offset),
+                    memory.begin() + static_cast<std::ptrdiff_t>(stretch.offset + stretch.bytes));
+  auto into = destination(*reader_, expected.size());
+  const std::uint64_t before = reader_->stats().read_operations;
+  Ended ended;
+  ReadRequest gathered = request(remote, 0, into);
+  gathered.gather = some;
+  read(gathered, ended);
+  ASSERT_TRUE(ended.ok()) << ended.message();
+  EXPECT_EQ(into, expected);
+  EXPECT_EQ(reader_->stats().read_operations, before + 1);
+}
+
+TEST_P(FabricReads, StretchesThatMakeNoSenseAreInvalid) {
+  const auto memory = pattern(1000, 15);
+  const RemoteMemory remote = expose(*owner_, memory);
+  const FabricInfo& info = world().fabric().info();
+  auto into = destination(*reader_, 100);
+  const std::vector<Stretch> outside = {{950, 100}}, too_short = {{0, 99}}, overflow = {{~0ULL, 100}};
+  const std::vector<Stretch> too_many(info.max_gather + 1, Stretch{0, 100 / (info.max_gather + 1)});
+  for (const auto& stretches : {outside, too_short, overflow, too_many}) {
+    Ended ended;
+    ReadRequest gathered = request(remote, 0, into);
+    gathered.gather = stretches;
+    read(gathered, ended);
+    EXPECT_EQ(ended.code(), Code::invalid);
+  }
 }
 
 TEST_P(FabricReads, SeesWhatTheOwnerWroteLast) {

@@ -89,6 +89,7 @@ class Generator {
     out_.checksums = !rare_.one_in(8);
     out_.member_timeout_ms = pick_rare<std::uint32_t>({0, 0, 2'000, 10'000});
     if (rare_.one_in(4)) out_.nodes = 2;
+    out_.gather = pick_rare<std::uint32_t>({1, 4});
     if (!rare_.one_in(4)) return;
     out_.straggler_one_in = pick_rare<std::uint32_t>({10, 200});
     out_.straggle_us = pick_rare<std::uint32_t>({500, 20'000});

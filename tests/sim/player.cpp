@@ -28,6 +28,7 @@ ClusterOptions options_of(const Scenario& scenario) {
   NetworkOptions& network = options.network;
   network.one_sided_needs_target = scenario.needs_target;
   network.scatter_pieces = scenario.scatter;
+  network.max_gather = scenario.gather;
   network.piece_bytes = scenario.piece_bytes;
   network.detection_time = std::chrono::milliseconds(scenario.detection_ms);
   for (LinkCost* const link : {&network.same_host, &network.same_rack, &network.across_racks}) {

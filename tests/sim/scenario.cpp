@@ -43,6 +43,7 @@ std::string as_test(const Scenario& s, std::string_view name) {
                    s.straggler_one_in, s.straggle_us);
   fmt::format_to(out, "  scenario.member_timeout_ms = {};\n", s.member_timeout_ms);
   fmt::format_to(out, "  scenario.token_ms = {};\n  scenario.arena_kib = {};\n", s.token_ms, s.arena_kib);
+  if (s.gather != 1) fmt::format_to(out, "  scenario.gather = {};\n", s.gather);
   if (s.nodes != 1) fmt::format_to(out, "  scenario.nodes = {};\n", s.nodes);
   if (s.disks != 0)
     fmt::format_to(out,

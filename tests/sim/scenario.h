@@ -84,6 +84,7 @@ struct Scenario {
   std::uint32_t member_timeout_ms = 0;
   std::uint32_t token_ms = 1000;
   std::uint32_t arena_kib = 256;  ///< of each node
+  std::uint32_t gather = 1;       ///< stretches that one read takes
   std::uint32_t nodes = 1;        ///< of NUMA; objects are put on one after the other
   std::uint32_t disks = 0;        ///< of each member, to spill to
   std::uint32_t spill_above = 80;

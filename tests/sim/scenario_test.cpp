@@ -25,6 +25,7 @@ TEST(ScenarioText, SaysAllThatIsToBePlayed) {
   scenario.member_timeout_ms = 2000;
   scenario.token_ms = 300;
   scenario.arena_kib = 192;
+  scenario.gather = 4;
   scenario.nodes = 2;
   scenario.disks = 1;
   scenario.spill_above = 30;
@@ -53,6 +54,7 @@ TEST(ScenarioText, SaysAllThatIsToBePlayed) {
             "  scenario.member_timeout_ms = 2000;\n"
             "  scenario.token_ms = 300;\n"
             "  scenario.arena_kib = 192;\n"
+            "  scenario.gather = 4;\n"
             "  scenario.nodes = 2;\n"
             "  scenario.disks = 1;\n"
             "  scenario.spill_above = 30;\n"

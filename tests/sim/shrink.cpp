@@ -68,6 +68,7 @@ class Shrinker {
     attempt([](Scenario& s) { s.scatter = false; });
     attempt([](Scenario& s) { s.needs_target = false; });
     attempt([](Scenario& s) { s.nodes = 1; });
+    attempt([](Scenario& s) { s.gather = 1; });
     attempt([](Scenario& s) { s.s3_fifo = false; });
     attempt([](Scenario& s) { s.share_memory = false; });
     attempt([](Scenario& s) { s.members_per_host = 1; });

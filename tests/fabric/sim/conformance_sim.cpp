@@ -67,6 +67,7 @@ sim::NetworkOptions tiny_pieces() {
   out.piece_bytes = 64;
   out.scatter_pieces = true;
   out.best_read_bytes = 10'000;
+  out.max_gather = 4;
   return out;
 }
 
@@ -80,6 +81,7 @@ sim::NetworkOptions rough() {
   out.piece_bytes = 1000;
   out.scatter_pieces = true;
   out.best_read_bytes = 100'000;
+  out.max_gather = 8;
   return out;
 }
 

@@ -52,15 +52,27 @@ class Completion {
   ~Completion() = default;
 };
 
+/// A part of exposed memory.
+struct Stretch {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Most stretches that one read takes, whatever a provider could.
+inline constexpr std::size_t kMostGather = 8;
+
 struct ReadRequest {
   PeerId peer;
   RemoteMemory from;
-  std::uint64_t offset = 0;   ///< into `from`
+  std::uint64_t offset = 0;   ///< into `from`; not looked at where there is `gather`
   std::span<std::byte> into;  ///< lies in memory given to attach() where info().needs_attach
   /// Keeps `into` alive. Held until nothing can write `into` any more: usually the completion; after a
   /// deadline that passed with the transfer under way, when the endpoint closes (quarantine).
   std::shared_ptr<void> hold;
   Deadline deadline = Deadline::never();
+  /// Stretches of `from` that land one after the other in `into`, with one request. At most
+  /// info().max_gather, together as long as `into`, and no longer than info().best_read_bytes. Copied.
+  std::span<const Stretch> gather{};
 };
 
 struct FabricInfo {
@@ -74,6 +86,7 @@ struct FabricInfo {
   std::uint64_t max_read_bytes = 0;   ///< larger reads are split inside
   std::uint64_t best_read_bytes = 0;  ///< piece that reaches full bandwidth with best_depth in flight
   std::uint32_t best_depth = 1;
+  std::uint32_t max_gather = 1;  ///< stretches that one read takes, see ReadRequest; 1: none but a whole
 };
 
 struct EndpointStats {

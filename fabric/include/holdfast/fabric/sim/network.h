@@ -84,6 +84,7 @@ struct NetworkOptions {
 
   std::uint64_t best_read_bytes = 1 << 20;  ///< larger reads are split into operations of this size
   std::uint32_t best_depth = 4;             ///< of which so many are under way at a time
+  std::uint32_t max_gather = 1;             ///< stretches that one read takes
   std::uint32_t max_posted_to_peer = 128;   ///< operations under way from one endpoint to another
   std::uint32_t max_waiting = 65536;        ///< operations an endpoint keeps waiting; more complete with full
 
