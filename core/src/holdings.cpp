@@ -57,11 +57,12 @@ Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Records record
       lifetime_(parts.lifetime),
       catalogue_(std::move(catalogue)),
       records_(std::move(records)),
-      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())),
       most_kept_(parts.memory->arena().bytes() / 100 * parts.lifetime.spill.above_percent) {
   if (!parts.lifetime.spill.directories.empty())
     kept_ = make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes());
-  counts_.segments.resize(memory_->arena().segments().size());
+  for (const numa::Segment& segment : memory_->arena().segments())
+    cache_.push_back(make_eviction_policy(parts.lifetime.eviction, segment.bytes));
+  counts_.segments.resize(cache_.size());
 }
 
 Holdings::~Holdings() = default;
@@ -86,7 +87,7 @@ Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayo
   if (references_.has_own()) count_own_drops();
   auto slot = catalogue_.insert(Key::of(id), entry);
   // Cached objects take entries, too.
-  while (!slot && slot.error().code == Code::full && evict_one())
+  while (!slot && slot.error().code == Code::full && evict_any())
     slot = catalogue_.insert(Key::of(id), entry);
   if (!slot) return tl::unexpected(std::move(slot).error());
   Record& record = records_[*slot] = Record{};
@@ -372,8 +373,8 @@ Holdings::Counts Holdings::counts() const {
   const std::lock_guard lock(mutex_);
   Counts counts = counts_;
   counts.awaiting_unpin = limbo_.size();
-  counts.cached = cache_->size();
-  counts.cached_bytes = cache_->bytes();
+  for (const auto& cache : cache_) counts.cached += cache->size();
+  counts.cached_bytes = cached_bytes();
   counts.held_elsewhere = holders_.objects();
   counts.puts_waiting = admission_.waiting();
   count_pinned(counts);

@@ -78,8 +78,9 @@ class Holdings {
   }
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Memory for a block. Where there is no room, frees what is not pinned any more, then evicts cached
-  /// objects: as much as is asked for, and a tenth of the arena. Errors: as LocalMemory::allocate.
+  /// Memory for a block, on the nearest node. Where there is no room, frees what is not pinned any more, then
+  /// evicts cached objects, as much as is asked for and a tenth of a segment, nearest node first: another node
+  /// comes next where that does not help. Errors: as LocalMemory::allocate.
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
 
   /// The same, in line with others that wait for room. The error says what holds the memory.
@@ -360,8 +361,11 @@ class Holdings {
   Result<std::uint64_t> insert(const Key& key, const Entry& entry);
   Result<Block> allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
                                   std::optional<numa::NodeId> node, Lock& lock);
-  bool evict_one();
-  bool make_room(std::uint64_t bytes);
+  bool evict_one(std::size_t segment);
+  bool evict_any();
+  bool make_room(std::size_t segment, std::uint64_t bytes);
+  bool eviction_may_help(std::size_t segment, std::uint64_t bytes) const;
+  std::uint64_t cached_bytes() const;
 
   // Joining free memory (holdings_move.cpp), with the lock, which is let go and taken again meanwhile.
   struct Movable;
@@ -389,7 +393,8 @@ class Holdings {
   Records records_;
   Holders holders_;
   std::uint64_t last_token_ = 0;
-  std::unique_ptr<EvictionPolicy> cache_;  ///< objects that nothing keeps, by the low half of their ids
+  /// Objects that nothing keeps, a set for each segment, by the low halves of their ids.
+  std::vector<std::unique_ptr<EvictionPolicy>> cache_;
   std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
   std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
   std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for, see wanted()

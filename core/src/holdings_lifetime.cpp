@@ -22,7 +22,7 @@ Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
                                  std::optional<numa::NodeId> node) {
   // What comes back from disk has been waited for longer. (Set before the reserve is opened for it.)
   if (!restore_waits_.load(std::memory_order_relaxed)) [[likely]] {
-    if (const auto block = memory_->try_allocate(bytes, alignment, node)) return *block;
+    if (const auto block = memory_->try_allocate(bytes, alignment, node, 1)) return *block;
     if (!memory_->can_ever_fit(bytes, node)) return memory_->allocate(bytes, alignment, node);
   }
   Lock lock(mutex_);
@@ -40,9 +40,18 @@ Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t ali
                                           std::optional<numa::NodeId> node, Lock& lock) {
   count_own_drops();
   free_unpinned();
-  auto block = memory_->try_allocate(bytes, alignment, node);
+  // What nobody keeps on the nearest node gives way before another node is chosen, but not again and again
+  // for a hole that does not come.
+  const std::vector<std::size_t>& nearest = memory_->nearest_segments(node);
+  auto block = memory_->try_allocate(bytes, alignment, node, 1);
+  if (!block && nearest.size() > 1 && eviction_may_help(nearest[0], bytes) && make_room(nearest[0], bytes))
+    block = memory_->try_allocate(bytes, alignment, node, 1);
+  if (!block) block = memory_->try_allocate(bytes, alignment, node);
   if (block) return *block;
-  for (bool some = make_room(bytes);; some = make_room(bytes)) {
+  const auto make_some = [&] {
+    return std::ranges::any_of(nearest, [&](std::size_t segment) { return make_room(segment, bytes); });
+  };
+  for (bool some = make_some();; some = make_some()) {
     if (block = memory_->try_allocate(bytes, alignment, node); block) return *block;
     // What is free may not lie together.
     if (make_hole(bytes, alignment, lock) && (block = memory_->try_allocate(bytes, alignment, node)))
@@ -90,7 +99,7 @@ std::string Holdings::what_holds_memory() const {
   }
   std::uint64_t pinned = 0;
   for (const Block& block : limbo_) pinned += block.extent.bytes;
-  const std::uint64_t cached = cache_->bytes();
+  const std::uint64_t cached = cached_bytes();
   const std::uint64_t kept = counts_.memory_bytes - cached;
   const std::uint64_t reserve = reserve_ ? reserve_->extent.bytes : 0;
   const std::uint64_t rest = used - std::min(used, kept + cached + pinned + reserve);
@@ -113,7 +122,7 @@ Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry) {
   auto slot = catalogue_.insert(key, entry);
   if (slot || slot.error().code != Code::full) return slot;
   count_own_drops();
-  while (!slot && slot.error().code == Code::full && evict_one()) slot = catalogue_.insert(key, entry);
+  while (!slot && slot.error().code == Code::full && evict_any()) slot = catalogue_.insert(key, entry);
   return slot;
 }
 
@@ -127,9 +136,10 @@ void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) 
   if (record.queue == queue) return;
   const bool in_memory = record.place == Record::Place::memory;
   if (in_memory) count_in(record, false);
-  if (record.queue == Record::Queue::cache) cache_->erase(id.low);
+  EvictionPolicy& cache = *cache_[record.segment];
+  if (record.queue == Record::Queue::cache) cache.erase(id.low);
   if (record.queue == Record::Queue::kept) kept_->erase(id.low);
-  if (queue == Record::Queue::cache) cache_->insert(id.low, record.bytes);
+  if (queue == Record::Queue::cache) cache.insert(id.low, record.bytes);
   if (queue == Record::Queue::kept) kept_->insert(id.low, record.bytes);
   record.queue = queue;
   if (in_memory) count_in(record, true);
@@ -138,7 +148,7 @@ void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) 
 void Holdings::used(std::span<const std::uint64_t> objects) {
   const std::lock_guard lock(mutex_);
   for (const std::uint64_t object : objects) {
-    cache_->hit(object);
+    for (const auto& cache : cache_) cache->hit(object);
     if (kept_) kept_->hit(object);
   }
 }
@@ -268,11 +278,14 @@ void Holdings::count_own_drops() {
   own_drops_.clear();
 }
 
-/// False if there is nothing to evict.
-bool Holdings::evict_one() {
-  // Each at most once: what is pinned now goes to the end of the queue.
-  for (std::size_t tries = cache_->size(); tries > 0; --tries) {
-    const auto key = cache_->evict();
+/// False if there is nothing to evict in the segment.
+bool Holdings::evict_one(std::size_t segment) {
+  EvictionPolicy& cache = *cache_[segment];
+  // Each at most once: what is pinned now goes to the end of the queue. After the first of them, all ledgers
+  // are looked through once for all that are pinned, not once for each.
+  std::optional<std::vector<std::uint64_t>> pinned;
+  for (std::size_t tries = cache.size(); tries > 0; --tries) {
+    const auto key = cache.evict();
     if (!key) return false;
     const ObjectId id{incarnation_, *key};
     const auto slot = catalogue_.slot_of(Key::of(id));
@@ -282,8 +295,10 @@ bool Holdings::evict_one() {
     count_in(record, false);
     record.queue = Record::Queue::none;  // by the policy
     count_in(record, true);
-    if (neighbours_.pinned({rank_, entry.location})) {
+    const bool was_pinned = pinned && std::ranges::binary_search(*pinned, entry.location);
+    if (was_pinned || neighbours_.pinned({rank_, entry.location})) {
       enqueue(id, record, Record::Queue::cache);
+      if (!pinned) pinned = neighbours_.pinned_locations(rank_);
       continue;
     }
     counts_.evictions += 1;
@@ -295,14 +310,37 @@ bool Holdings::evict_one() {
   return false;
 }
 
-/// False if nothing could be evicted.
-bool Holdings::make_room(std::uint64_t bytes) {
+/// For an entry of the catalogue: from where the most is cached.
+bool Holdings::evict_any() {
+  const auto fullest =
+      std::ranges::max_element(cache_, {}, [](const auto& cache) { return cache->bytes(); }) - cache_.begin();
+  if (evict_one(static_cast<std::size_t>(fullest))) return true;
+  for (std::size_t segment = 0; segment < cache_.size(); ++segment)
+    if (evict_one(segment)) return true;
+  return false;
+}
+
+std::uint64_t Holdings::cached_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& cache : cache_) bytes += cache->bytes();
+  return bytes;
+}
+
+bool Holdings::eviction_may_help(std::size_t segment, std::uint64_t bytes) const {
+  const numa::AllocatorStats stats = memory_->allocator_stats(segment);
+  const std::uint64_t cached = cache_[segment]->bytes();
+  return cached > 0 && stats.bytes_total - stats.bytes_used + cached >= bytes;
+}
+
+/// False if nothing could be evicted there.
+bool Holdings::make_room(std::size_t segment, std::uint64_t bytes) {
   count_own_drops();  // parts of what was evicted before are evicted next
-  const std::uint64_t wanted = bytes + memory_->arena().bytes() / kExtraShare;
-  const std::uint64_t before = cache_->bytes();
-  while (before - cache_->bytes() < wanted && evict_one()) {
+  const EvictionPolicy& cache = *cache_[segment];
+  const std::uint64_t wanted = bytes + memory_->arena().segments()[segment].bytes / kExtraShare;
+  const std::uint64_t before = cache.bytes();
+  while (before - cache.bytes() < wanted && evict_one(segment)) {
   }
-  return cache_->bytes() < before;
+  return cache.bytes() < before;
 }
 
 }  // namespace holdfast
