@@ -60,17 +60,33 @@ Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t ali
   }
 }
 
+Result<Block> Holdings::allocate_object(std::uint64_t bytes, std::uint64_t alignment,
+                                        std::optional<numa::NodeId> node) {
+  if (!reserve_entry()) [[unlikely]] {
+    const std::lock_guard lock(mutex_);
+    count_own_drops();
+    if (!make_entry())
+      return fail(Code::full, "Store::put",
+                  fmt::format("all {} entries of the catalogue are taken; erase objects or names, or open the "
+                              "store with more catalogue_entries (HOLDFAST_CATALOGUE)",
+                              catalogue_.geometry().capacity()));
+  }
+  auto block = allocate(bytes, alignment, node);
+  if (!block) give_entry_back();
+  return block;
+}
+
 Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
                                          std::optional<numa::NodeId> node, Duration timeout) {
   if (!admission_.crowded()) [[likely]] {
-    auto block = allocate(bytes, alignment, node);
+    auto block = allocate_object(bytes, alignment, node);
     if (block || block.error().code != Code::full) return block;
   }
   const TimePoint started = clock_.now();
   std::optional<Result<Block>> outcome;
   if (timeout > Duration::zero()) note_shortage();
   admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
-    outcome.emplace(allocate(bytes, alignment, node));
+    outcome.emplace(allocate_object(bytes, alignment, node));
     return *outcome || outcome->error().code != Code::full;
   });
   const std::lock_guard lock(mutex_);
@@ -114,15 +130,63 @@ std::string Holdings::what_holds_memory() const {
       reserve == 0 ? "" : fmt::format(", {} in reserve for what comes back from disk", format_bytes(reserve)),
       format_bytes(largest),
       restore_waits_ ? "; an object that somebody gets from disk waits for room before all puts" : "",
-      disk_refuses_.empty() ? "" : "; ", disk_refuses_);
+      disk_refuses_.empty() ? "" : "; ", disk_refuses_) + what_holds_entries();
 }
 
-/// Into the catalogue; cached objects, which take entries, too, give way.
-Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry) {
+/// Nothing while there are some.
+std::string Holdings::what_holds_entries() const {
+  const std::uint64_t capacity = catalogue_.geometry().capacity();
+  if (entries_taken_.load(std::memory_order_relaxed) < capacity) return {};
+  return fmt::format(
+      "; the {} entries of the catalogue are all taken, by {} objects, {} names and {} drafts: erase some, or "
+      "open the store with more catalogue_entries (HOLDFAST_CATALOGUE)",
+      capacity, counts_.objects, counts_.names, reserved_entries());
+}
+
+/// Without the lock; false if all are taken.
+bool Holdings::reserve_entry() noexcept {
+  if (entries_taken_.fetch_add(1, std::memory_order_relaxed) < catalogue_.geometry().capacity()) [[likely]]
+    return true;
+  entries_taken_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+/// With the lock: cached objects, which take entries, too, give way. False if there are none.
+bool Holdings::make_entry() {
+  while (!reserve_entry())
+    if (!evict_any()) return false;
+  return true;
+}
+
+std::uint64_t Holdings::reserved_entries() const noexcept {
+  return entries_taken_.load(std::memory_order_relaxed) - catalogue_.entries();
+}
+
+void Holdings::give_entry_back() noexcept {
+  entries_taken_.fetch_sub(1, std::memory_order_relaxed);
+  admission_.notify();
+}
+
+void Holdings::remove_entry(const Key& key) {
+  catalogue_.remove(key);
+  give_entry_back();
+}
+
+/// Into the catalogue; cached objects, which take entries, too, give way. What others have reserved is theirs.
+Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry, ItsEntry its) {
+  const bool has_one = its == ItsEntry::reserved || reserve_entry();
+  if (!has_one) {
+    count_own_drops();
+    if (catalogue_.slot_of(key))
+      return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
+    if (!make_entry())
+      return fail(Code::full, "Catalogue::insert",
+                  "there is no entry left, or none that is not reserved" + what_holds_entries());
+  }
   auto slot = catalogue_.insert(key, entry);
-  if (slot || slot.error().code != Code::full) return slot;
-  count_own_drops();
+  // Where the two buckets of a key are full, which is no matter of how many there are.
   while (!slot && slot.error().code == Code::full && evict_any()) slot = catalogue_.insert(key, entry);
+  if (!slot && its != ItsEntry::reserved) give_entry_back();
   return slot;
 }
 
