@@ -201,7 +201,12 @@ void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) 
   const bool in_memory = record.place == Record::Place::memory;
   if (in_memory) count_in(record, false);
   EvictionPolicy& cache = *cache_[record.segment];
-  if (record.queue == Record::Queue::cache) cache.erase(id.low);
+  if (record.queue == Record::Queue::cache) {
+    if (kept(id, record))
+      cache.set_aside(id.low);  // held again: that is how a cached object is used
+    else
+      cache.erase(id.low);
+  }
   if (record.queue == Record::Queue::kept) kept_->erase(id.low);
   if (queue == Record::Queue::cache) cache.insert(id.low, record.bytes);
   if (queue == Record::Queue::kept) kept_->insert(id.low, record.bytes);
