@@ -79,13 +79,14 @@ class Holdings {
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
 
   /// Memory for a block, on the nearest node. Where there is no room, frees what is not pinned any more, then
-  /// evicts cached objects, as much as is asked for and a tenth of a segment, nearest node first: another node
-  /// comes next where that does not help. Errors: as LocalMemory::allocate.
+  /// evicts cached objects, as much as is asked for and a tenth of a segment, nearest node first: another
+  /// node comes next where that does not help. Errors: as LocalMemory::allocate.
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
 
   /// The same for an object, which needs an entry of the catalogue as well: that is reserved for it, cached
   /// objects give way for it, too. seal() uses it up; who does not come so far gives it back.
-  Result<Block> allocate_object(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
+  Result<Block> allocate_object(std::uint64_t bytes, std::uint64_t alignment,
+                                std::optional<numa::NodeId> node);
   void give_entry_back() noexcept;
 
   /// The same, in line with others that wait for room. The error says what holds the memory.
@@ -411,9 +412,9 @@ class Holdings {
   std::uint64_t last_token_ = 0;
   /// Objects that nothing keeps, a set for each segment, by the low halves of their ids.
   std::vector<std::unique_ptr<EvictionPolicy>> cache_;
-  std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
-  std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
-  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for, see wanted()
+  std::unique_ptr<EvictionPolicy> kept_;  ///< those that something keeps, in memory; null without disk
+  std::uint64_t most_kept_;               ///< bytes in kept_ beyond which some are written to disk
+  std::uint64_t wanted_ = 0;              ///< bytes that somebody waits for, see wanted()
   TimePoint wanted_until_;
   /// Objects to be brought back, in the order in which they were asked for. Some may be there no more.
   struct Line {
