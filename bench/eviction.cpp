@@ -109,6 +109,7 @@ class ListAndMap final : public EvictionPolicy {
     index_.erase(found);
     return true;
   }
+  void set_aside(std::uint64_t key) noexcept override { (void)erase(key); }
   std::optional<std::uint64_t> evict() noexcept override {
     if (used_.empty()) return std::nullopt;
     const std::uint64_t key = used_.back().key;

@@ -19,14 +19,14 @@ Task<Result<Block>> Application::allocate_in_line(std::uint64_t bytes, std::uint
                                                   std::optional<numa::NodeId> node, Duration timeout) {
   Holdings& holdings = *job_.holdings;
   Result<Block> block = fail(Code::full, "Store::put", "other puts are ahead in line");
-  if (line_.empty()) block = holdings.allocate(bytes, alignment, node);
+  if (line_.empty()) block = holdings.allocate_object(bytes, alignment, node);
   if (block || block.error().code != Code::full) co_return block;
   const Deadline deadline = after(timeout);
   const std::uint64_t place = next_in_line_++;
   line_.push_back(place);
   holdings.note_shortage();
   while (!channel_.closing()) {
-    if (line_.front() == place) block = holdings.allocate(bytes, alignment, node);
+    if (line_.front() == place) block = holdings.allocate_object(bytes, alignment, node);
     const bool decided = block || block.error().code != Code::full;
     if (decided || deadline.passed(job_.clock)) break;
     co_await channel_.sleep(job_.clock.now() + std::min(kLookInterval, deadline.left(job_.clock)));

@@ -1,6 +1,7 @@
 #include "src/catalogue.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -139,21 +140,17 @@ bool read_line(const CatalogueLine& line, Words& words, Duration patience) noexc
   return false;
 }
 
-/// Replaces a line: odd version, the words, then the next even version with the new checksum.
-void write_line(CatalogueLine& line, Words words) noexcept {
-  const std::uint64_t before = line[0].load(std::memory_order_relaxed);
+/// Replaces a line, and what its owner knows of it: odd version, the words, then the next even version with
+/// the new checksum.
+void write_line(CatalogueLine& line, Words& own, Words words) noexcept {
+  const std::uint64_t before = own[0];
   const std::uint64_t version = before & kVersionMask;
   line[0].store((before & ~kVersionMask) | ((version + 1) & kVersionMask), std::memory_order_seq_cst);
   for (std::size_t i = 1; i < words.size(); ++i) line[i].store(words[i], std::memory_order_release);
   words[0] = (words[0] & kIndexMask) | ((version + 2) & kVersionMask);
   words[0] |= static_cast<std::uint64_t>(line_checksum(words)) << 32;
   line[0].store(words[0], std::memory_order_seq_cst);
-}
-
-Words load_relaxed(const CatalogueLine& line) noexcept {
-  Words words;
-  for (std::size_t i = 0; i < words.size(); ++i) words[i] = line[i].load(std::memory_order_relaxed);
-  return words;
+  own = words;
 }
 
 }  // namespace
@@ -264,14 +261,31 @@ RemoteLook look_in_slot(std::span<const std::byte, sizeof(CatalogueLine)> bytes,
 }
 
 CatalogueWriter::CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry)
-    : buckets_(buckets), geometry_(geometry), used_((geometry.slots() + 63) / 64) {
+    : buckets_(buckets), geometry_(geometry), own_(make_own(geometry)), used_((geometry.slots() + 63) / 64) {
   // Slots beyond the end count as used, so that the search never finds them.
   for (std::uint64_t slot = geometry.slots(); slot < used_.size() * 64; ++slot)
     used_[slot / 64] |= 1ULL << (slot % 64);
 }
 
-CatalogueLine& CatalogueWriter::line(std::uint64_t slot) const noexcept {
-  return buckets_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
+std::unique_ptr<CatalogueWriter::OwnBucket[], CatalogueWriter::FreeOwn> CatalogueWriter::make_own(
+    const CatalogueGeometry& geometry) {
+  static_assert(sizeof(OwnBucket) == sizeof(CatalogueBucket));
+  const std::size_t bytes = geometry.bytes();
+  // Zeroed as it is touched.
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  HOLDFAST_CHECK(memory != MAP_FAILED, "no memory for the owner's copy of the catalogue");
+  return {static_cast<OwnBucket*>(memory), FreeOwn{bytes}};
+}
+
+void CatalogueWriter::FreeOwn::operator()(OwnBucket* buckets) const noexcept { ::munmap(buckets, bytes); }
+
+void CatalogueWriter::write_slot(std::uint64_t slot, const Words& words) {
+  CatalogueBucket& bucket = buckets_[slot / CatalogueBucket::kSlots];
+  write_line(bucket.slots[slot % CatalogueBucket::kSlots], own_line(slot), words);
+}
+
+void CatalogueWriter::write_index(std::uint64_t bucket, const Words& words) {
+  write_line(buckets_[bucket].index, own_[bucket].index, words);
 }
 
 std::optional<std::uint64_t> CatalogueWriter::free_slot_near(std::uint64_t first) const {
@@ -292,33 +306,32 @@ std::optional<std::uint64_t> CatalogueWriter::free_slot_near(std::uint64_t first
 
 std::optional<std::uint64_t> CatalogueWriter::slot_of(const Key& key) const {
   if (const auto slot = slot_at(key)) return slot;
-  const Words index = load_relaxed(buckets_[geometry_.bucket_of(key)].index);
+  const Words& index = own_[geometry_.bucket_of(key)].index;
   return (index[0] & kOverflowed) != 0 ? slot_at(second_place(key)) : std::nullopt;
 }
 
 std::optional<std::uint64_t> CatalogueWriter::slot_at(const Key& key) const {
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
-  const auto distance = search_index(load_relaxed(buckets_[home].index), hash);
+  const auto distance = search_index(own_[home].index, hash);
   if (!distance) return std::nullopt;
   const std::uint64_t slot = geometry_.slot_at(home, *distance);
-  return has_key(load_relaxed(line(slot)), key) ? std::optional(slot) : std::nullopt;
+  return has_key(own_line(slot), key) ? std::optional(slot) : std::nullopt;
 }
 
-Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(load_relaxed(line(slot))); }
+Entry CatalogueWriter::read(std::uint64_t slot) const { return entry_of(own_line(slot)); }
 
 /// Adds a reference whose tag is taken: finds another seed under which all tags of the bucket differ. False
 /// after all 128 seeds: with 14 entries a seed fails with probability 0.16 %, so never.
 bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uint64_t distance) {
-  CatalogueLine& index_line = buckets_[home].index;
-  const Words before = load_relaxed(index_line);
+  const Words& before = own_[home].index;
   std::array<std::uint64_t, kReferences + 1> hashes{};
   std::array<std::uint32_t, kReferences + 1> distances{};
   std::size_t count = 0;
   for (std::size_t i = 0; i < kReferences; ++i) {
     const std::uint32_t low = reference(before, i) & 0xffff;
     if (low == 0) continue;
-    const Words words = load_relaxed(line(geometry_.slot_at(home, low - 1)));
+    const Words words = own_line(geometry_.slot_at(home, low - 1));
     hashes[count] = key_hash({words[1], words[2], static_cast<Key::Kind>(words[5] & kKindMask)});
     distances[count++] = low;
   }
@@ -335,15 +348,15 @@ bool CatalogueWriter::retag(std::uint64_t home, std::uint64_t newcomer, std::uin
       set_reference(after, i, tag << 16 | distances[i]);
     }
     if (!distinct) continue;
-    write_line(index_line, after);
+    write_index(home, after);
     return true;
   }
   return false;
 }
 
 Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry) {
-  CatalogueLine& index_line = buckets_[geometry_.bucket_of(key)].index;
-  Words index = load_relaxed(index_line);
+  const std::uint64_t home = geometry_.bucket_of(key);
+  Words index = own_[home].index;
   const bool overflowed = (index[0] & kOverflowed) != 0;
   if (overflowed && slot_of(key))
     return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
@@ -352,7 +365,7 @@ Result<std::uint64_t> CatalogueWriter::insert(const Key& key, const Entry& entry
   if (!overflowed) {
     // Before the entry is there, so that whoever is told of it finds it.
     index[0] |= kOverflowed;
-    write_line(index_line, index);
+    write_index(home, index);
   }
   return insert_at(second_place(key), entry);
 }
@@ -362,9 +375,9 @@ Result<std::uint64_t> CatalogueWriter::insert_at(const Key& key, const Entry& en
   const std::uint64_t hash = key_hash(key);
   const std::uint64_t home = bucket_of_hash(hash, geometry_.buckets);
   const std::uint64_t first = home * CatalogueBucket::kSlots;
-  Words index = load_relaxed(buckets_[home].index);
+  Words index = own_[home].index;
   const auto same_tag = search_index(index, hash);
-  if (same_tag && has_key(load_relaxed(line(geometry_.slot_at(home, *same_tag))), key))
+  if (same_tag && has_key(own_line(geometry_.slot_at(home, *same_tag)), key))
     return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
   const auto refuse = [&](std::string_view why) {
     return fail(
@@ -381,13 +394,13 @@ Result<std::uint64_t> CatalogueWriter::insert_at(const Key& key, const Entry& en
 
   const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
   // The entry first: a reader who finds it through the index finds it whole.
-  write_line(line(*slot), words_of(key, entry));
+  write_slot(*slot, words_of(key, entry));
   if (same_tag) {
     HOLDFAST_CHECK(retag(home, hash, distance), "no seed makes the tags of a bucket distinct");
   } else {
     const std::uint32_t tag = tag_of(hash, seed_of(index));
     set_reference(index, *position, tag << 16 | static_cast<std::uint32_t>(distance + 1));
-    write_line(buckets_[home].index, index);
+    write_index(home, index);
   }
   used_[*slot / 64] |= 1ULL << (*slot % 64);
   ++entries_;
@@ -395,9 +408,9 @@ Result<std::uint64_t> CatalogueWriter::insert_at(const Key& key, const Entry& en
 }
 
 void CatalogueWriter::move(std::uint64_t slot, std::uint64_t location) {
-  Words words = load_relaxed(line(slot));
+  Words words = own_line(slot);
   words[5] = location | (words[5] & kKindMask);
-  write_line(line(slot), words);
+  write_slot(slot, words);
 }
 
 void CatalogueWriter::remove(const Key& key) {
@@ -408,14 +421,13 @@ void CatalogueWriter::remove(const Key& key) {
 void CatalogueWriter::remove_at(const Key& key) {
   const auto slot = slot_at(key);
   HOLDFAST_CHECK(slot.has_value(), "removing a key that is not in the catalogue");
-  const std::uint64_t first = geometry_.bucket_of(key) * CatalogueBucket::kSlots;
+  const std::uint64_t home = geometry_.bucket_of(key), first = home * CatalogueBucket::kSlots;
   const std::uint64_t distance = *slot >= first ? *slot - first : *slot + geometry_.slots() - first;
-  CatalogueLine& index_line = buckets_[first / CatalogueBucket::kSlots].index;
-  Words index = load_relaxed(index_line);
+  Words index = own_[home].index;
   for (std::size_t i = 0; i < kReferences; ++i)
     if ((reference(index, i) & 0xffff) == distance + 1) set_reference(index, i, 0);
-  write_line(index_line, index);
-  write_line(line(*slot), Words{});
+  write_index(home, index);
+  write_slot(*slot, Words{});
   used_[*slot / 64] &= ~(1ULL << (*slot % 64));
   --entries_;
 }

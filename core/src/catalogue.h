@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -162,6 +163,10 @@ constexpr std::uint64_t slot_offset(std::uint64_t slot) noexcept {
 }
 
 /// The owner's side. One thread at a time (the caller's lock).
+///
+/// What readers see lies open to every stray pointer of this process and its neighbours. The owner, who frees
+/// and overwrites by what it says, never reads it: it has a copy of each line of its own, and writes lines
+/// whole from there, so that damage ends where the line is written next.
 class CatalogueWriter {
  public:
   /// `buckets` is zeroed memory of geometry.bytes() bytes that outlives the writer.
@@ -190,6 +195,8 @@ class CatalogueWriter {
     const std::uint64_t home = geometry_.bucket_of(key);
     __builtin_prefetch(&buckets_[home].index, 1);
     __builtin_prefetch(&buckets_[home].slots[0], 1);
+    __builtin_prefetch(&own_[home].index, 1);
+    __builtin_prefetch(&own_[home].slots[0], 1);
     return home * CatalogueBucket::kSlots;
   }
 
@@ -197,8 +204,22 @@ class CatalogueWriter {
   const CatalogueGeometry& geometry() const noexcept { return geometry_; }
 
  private:
+  using Words = std::array<std::uint64_t, 8>;
+  struct alignas(kCacheLine) OwnBucket {
+    Words index;
+    std::array<Words, CatalogueBucket::kSlots> slots;
+  };
+  struct FreeOwn {
+    std::size_t bytes = 0;
+    void operator()(OwnBucket* buckets) const noexcept;
+  };
+  static std::unique_ptr<OwnBucket[], FreeOwn> make_own(const CatalogueGeometry& geometry);
   std::optional<std::uint64_t> free_slot_near(std::uint64_t first) const;
-  CatalogueLine& line(std::uint64_t slot) const noexcept;
+  Words& own_line(std::uint64_t slot) const noexcept {
+    return own_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
+  }
+  void write_slot(std::uint64_t slot, const Words& words);
+  void write_index(std::uint64_t bucket, const Words& words);
   std::optional<std::uint64_t> slot_at(const Key& key) const;
   Result<std::uint64_t> insert_at(const Key& key, const Entry& entry);
   void remove_at(const Key& key);
@@ -206,7 +227,8 @@ class CatalogueWriter {
 
   CatalogueBucket* buckets_;
   CatalogueGeometry geometry_;
-  std::vector<std::uint64_t> used_;  ///< a bit a slot
+  std::unique_ptr<OwnBucket[], FreeOwn> own_;  ///< what the lines are to be; touched where they are used
+  std::vector<std::uint64_t> used_;            ///< a bit a slot
   std::uint64_t entries_ = 0;
 };
 

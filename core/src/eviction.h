@@ -31,6 +31,10 @@ class EvictionPolicy {
   /// too. False if it was not in the set.
   virtual bool erase(std::uint64_t key) noexcept = 0;
 
+  /// Takes the object out because it is used: nobody is to evict it while somebody holds it. That it comes
+  /// back is a use, for a policy that counts them. Ignored where it is not in the set.
+  virtual void set_aside(std::uint64_t key) noexcept = 0;
+
   /// Takes out the one to go first. Nothing if the set is empty.
   virtual std::optional<std::uint64_t> evict() noexcept = 0;
 

@@ -57,11 +57,12 @@ Holdings::Holdings(const Parts& parts, CatalogueWriter catalogue, Records record
       lifetime_(parts.lifetime),
       catalogue_(std::move(catalogue)),
       records_(std::move(records)),
-      cache_(make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes())),
       most_kept_(parts.memory->arena().bytes() / 100 * parts.lifetime.spill.above_percent) {
   if (!parts.lifetime.spill.directories.empty())
     kept_ = make_eviction_policy(parts.lifetime.eviction, parts.memory->arena().bytes());
-  counts_.segments.resize(memory_->arena().segments().size());
+  for (const numa::Segment& segment : memory_->arena().segments())
+    cache_.push_back(make_eviction_policy(parts.lifetime.eviction, segment.bytes));
+  counts_.segments.resize(cache_.size());
 }
 
 Holdings::~Holdings() = default;
@@ -80,14 +81,11 @@ std::optional<Notice> Holdings::break_promise(const ObjectId& id) {
 }
 
 Result<std::optional<Notice>> Holdings::seal(const ObjectId& id, const BlockLayout& layout,
-                                             const Block& block, std::vector<Part> parts) {
+                                             const Block& block, std::vector<Part> parts, ItsEntry its) {
   const Entry entry{id, block.location, layout, rank_};
   const std::lock_guard lock(mutex_);
   if (references_.has_own()) count_own_drops();
-  auto slot = catalogue_.insert(Key::of(id), entry);
-  // Cached objects take entries, too.
-  while (!slot && slot.error().code == Code::full && evict_one())
-    slot = catalogue_.insert(Key::of(id), entry);
+  auto slot = insert(Key::of(id), entry, its);
   if (!slot) return tl::unexpected(std::move(slot).error());
   Record& record = records_[*slot] = Record{};
   record.lie_in(block.segment, block.extent);
@@ -163,7 +161,7 @@ Holdings::Record Holdings::take_out(std::uint64_t slot, const Entry& entry) {
   const Record record = std::exchange(records_[slot], Record{});
   if (record.place == Record::Place::asked) ++erased_asked_;
   if (record.name == Record::Name::keeps) --named_objects_;
-  catalogue_.remove(Key::of(entry.id));
+  remove_entry(Key::of(entry.id));
   holders_.forget(entry.id);
   if (!parts_.empty()) parts_.erase(entry.id);  // own ones are counted as handles that have gone, later
   counts_.objects -= 1;
@@ -251,11 +249,11 @@ Result<std::optional<Entry>> Holdings::await_object(const ObjectId& id, const Wa
 
 Result<std::optional<Notice>> Holdings::publish(const Key& name, const Entry& entry) {
   const std::lock_guard lock(mutex_);
-  auto slot = insert(name, entry);
+  auto slot = insert(name, entry, ItsEntry::to_be_found);
   if (!slot) {
     if (slot.error().code != Code::exists) return tl::unexpected(std::move(slot).error());
     if (HOLDFAST_MUTATION(name_overwrites)) {
-      catalogue_.remove(name);
+      catalogue_.remove(name);  // and in again: as many as before
       return std::optional<Notice>(catalogue_.insert(name, entry) ? take_waiters(name, entry) : std::nullopt);
     }
     const Entry there = catalogue_.read(*catalogue_.slot_of(name));
@@ -274,7 +272,7 @@ Result<Entry> Holdings::unpublish(const Key& name, const ObjectId& id) {
   const Entry entry = catalogue_.read(*slot);
   if (id != ObjectId{} && entry.id != id)
     return fail(Code::not_found, "Store::erase", "the name stands for another object by now");
-  catalogue_.remove(name);
+  remove_entry(name);
   counts_.names -= 1;
   return entry;
 }
@@ -372,8 +370,8 @@ Holdings::Counts Holdings::counts() const {
   const std::lock_guard lock(mutex_);
   Counts counts = counts_;
   counts.awaiting_unpin = limbo_.size();
-  counts.cached = cache_->size();
-  counts.cached_bytes = cache_->bytes();
+  for (const auto& cache : cache_) counts.cached += cache->size();
+  counts.cached_bytes = cached_bytes();
   counts.held_elsewhere = holders_.objects();
   counts.promised = promised_.size();
   counts.with_parts = parts_.size();

@@ -78,9 +78,16 @@ class Holdings {
   }
   std::uint64_t new_generation() noexcept { return next_generation_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Memory for a block. Where there is no room, frees what is not pinned any more, then evicts cached
-  /// objects: as much as is asked for, and a tenth of the arena. Errors: as LocalMemory::allocate.
+  /// Memory for a block, on the nearest node. Where there is no room, frees what is not pinned any more, then
+  /// evicts cached objects, as much as is asked for and a tenth of a segment, nearest node first: another
+  /// node comes next where that does not help. Errors: as LocalMemory::allocate.
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
+
+  /// The same for an object, which needs an entry of the catalogue as well: that is reserved for it, cached
+  /// objects give way for it, too. seal() uses it up; who does not come so far gives it back.
+  Result<Block> allocate_object(std::uint64_t bytes, std::uint64_t alignment,
+                                std::optional<numa::NodeId> node);
+  void give_entry_back() noexcept;
 
   /// The same, in line with others that wait for room. The error says what holds the memory.
   Result<Block> allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
@@ -97,10 +104,14 @@ class Holdings {
   /// The promise is not kept: who waits is told not_found.
   [[nodiscard]] std::optional<Notice> break_promise(const ObjectId& id);
 
+  enum class ItsEntry : std::uint8_t {
+    reserved,  ///< by allocate_object()
+    to_be_found,
+  };
   /// Enters an object whose block is complete. A handle of this process is counted. It keeps its parts as
-  /// long as it is there. Errors: full.
+  /// long as it is there. Errors: full; what is reserved stays so then.
   Result<std::optional<Notice>> seal(const ObjectId& id, const BlockLayout& layout, const Block& block,
-                                     std::vector<Part> parts = {});
+                                     std::vector<Part> parts = {}, ItsEntry its = ItsEntry::to_be_found);
 
   /// What an object declares to be part of it. Errors: not_found.
   Result<std::vector<Entry>> parts_of(const ObjectId& id) const;
@@ -351,6 +362,7 @@ class Holdings {
   std::optional<Block> block_for_first(numa::NodeId node, const BlockLayout& layout, Lock& lock);
   std::optional<Block> block_behind_first(numa::NodeId node, const BlockLayout& layout);
   std::string what_holds_memory() const;
+  std::string what_holds_entries() const;
   void wake_spiller() const {
     if (wake_spiller_) wake_spiller_();
   }
@@ -359,11 +371,18 @@ class Holdings {
   void note_token(const ObjectId& id, const TokenId& token);
   Status may_hold(const ObjectId& id, const TokenId& token) const;
   void count_own_drops();
-  Result<std::uint64_t> insert(const Key& key, const Entry& entry);
+  Result<std::uint64_t> insert(const Key& key, const Entry& entry, ItsEntry its);
+  bool reserve_entry() noexcept;
+  bool make_entry();
+  std::uint64_t reserved_entries() const noexcept;
+  void remove_entry(const Key& key);
   Result<Block> allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
                                   std::optional<numa::NodeId> node, Lock& lock);
-  bool evict_one();
-  bool make_room(std::uint64_t bytes);
+  bool evict_one(std::size_t segment);
+  bool evict_any();
+  bool make_room(std::size_t segment, std::uint64_t bytes);
+  bool eviction_may_help(std::size_t segment, std::uint64_t bytes) const;
+  std::uint64_t cached_bytes() const;
 
   // Joining free memory (holdings_move.cpp), with the lock, which is let go and taken again meanwhile.
   struct Movable;
@@ -386,15 +405,18 @@ class Holdings {
   std::atomic<std::uint64_t> next_object_{1};
   std::atomic<std::uint64_t> next_generation_{1};
 
-  mutable std::mutex mutex_;
+  /// Entries of the catalogue that are used or reserved; also without the lock.
+  alignas(kCacheLine) std::atomic<std::uint64_t> entries_taken_{0};
+  alignas(kCacheLine) mutable std::mutex mutex_;
   CatalogueWriter catalogue_;
   Records records_;
   Holders holders_;
   std::uint64_t last_token_ = 0;
-  std::unique_ptr<EvictionPolicy> cache_;  ///< objects that nothing keeps, by the low half of their ids
-  std::unique_ptr<EvictionPolicy> kept_;   ///< those that something keeps, in memory; null without disk
-  std::uint64_t most_kept_;                ///< bytes in kept_ beyond which some are written to disk
-  std::uint64_t wanted_ = 0;               ///< bytes that somebody waits for, see wanted()
+  /// Objects that nothing keeps, a set for each segment, by the low halves of their ids.
+  std::vector<std::unique_ptr<EvictionPolicy>> cache_;
+  std::unique_ptr<EvictionPolicy> kept_;  ///< those that something keeps, in memory; null without disk
+  std::uint64_t most_kept_;               ///< bytes in kept_ beyond which some are written to disk
+  std::uint64_t wanted_ = 0;              ///< bytes that somebody waits for, see wanted()
   TimePoint wanted_until_;
   /// Objects to be brought back, in the order in which they were asked for. Some may be there no more.
   struct Line {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "holdfast/base/check.h"
-#include "holdfast/base/units.h"
 #include "src/holdings.h"
 #include "src/mutation.h"
 
@@ -13,107 +12,25 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kRedeem = "Store::redeem";
-// Evicted beyond what is asked for, so that the next puts find room at once.
-constexpr std::uint64_t kExtraShare = 10;
 
 }  // namespace
 
-Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
-                                 std::optional<numa::NodeId> node) {
-  // What comes back from disk has been waited for longer. (Set before the reserve is opened for it.)
-  if (!restore_waits_.load(std::memory_order_relaxed)) [[likely]] {
-    if (const auto block = memory_->try_allocate(bytes, alignment, node)) return *block;
-    if (!memory_->can_ever_fit(bytes, node)) return memory_->allocate(bytes, alignment, node);
+/// Into the catalogue; cached objects, which take entries, too, give way. What others have reserved is
+/// theirs.
+Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry, ItsEntry its) {
+  const bool has_one = its == ItsEntry::reserved || reserve_entry();
+  if (!has_one) {
+    count_own_drops();
+    if (catalogue_.slot_of(key))
+      return fail(Code::exists, "Catalogue::insert", "the key is in the catalogue already");
+    if (!make_entry())
+      return fail(Code::full, "Catalogue::insert",
+                  "there is no entry left, or none that is not reserved" + what_holds_entries());
   }
-  Lock lock(mutex_);
-  if (restore_waits_.load(std::memory_order_relaxed))
-    return fail(Code::full, "Store::put", "objects that are brought back from disk wait for room");
-  auto block = allocate_evicting(bytes, alignment, node, lock);
-  if (!block && block.error().code == Code::full && kept_) {
-    want(bytes);
-    wake_spiller();
-  }
-  return block;
-}
-
-Result<Block> Holdings::allocate_evicting(std::uint64_t bytes, std::uint64_t alignment,
-                                          std::optional<numa::NodeId> node, Lock& lock) {
-  count_own_drops();
-  free_unpinned();
-  auto block = memory_->try_allocate(bytes, alignment, node);
-  if (block) return *block;
-  for (bool some = make_room(bytes);; some = make_room(bytes)) {
-    if (block = memory_->try_allocate(bytes, alignment, node); block) return *block;
-    // What is free may not lie together.
-    if (make_hole(bytes, alignment, lock) && (block = memory_->try_allocate(bytes, alignment, node)))
-      return *block;
-    if (!some) return memory_->allocate(bytes, alignment, node);  // which says why
-  }
-}
-
-Result<Block> Holdings::allocate_in_line(std::uint64_t bytes, std::uint64_t alignment,
-                                         std::optional<numa::NodeId> node, Duration timeout) {
-  if (!admission_.crowded()) [[likely]] {
-    auto block = allocate(bytes, alignment, node);
-    if (block || block.error().code != Code::full) return block;
-  }
-  const TimePoint started = clock_.now();
-  std::optional<Result<Block>> outcome;
-  if (timeout > Duration::zero()) note_shortage();
-  admission_.wait(clock_, Deadline::after(clock_, timeout), [&] {
-    outcome.emplace(allocate(bytes, alignment, node));
-    return *outcome || outcome->error().code != Code::full;
-  });
-  const std::lock_guard lock(mutex_);
-  counts_.puts_waited += 1;
-  counts_.put_waits.add(clock_.now() - started);
-  if (outcome && (*outcome || outcome->error().code != Code::full)) return std::move(*outcome);
-  return fail(
-      Code::full, "Store::put",
-      fmt::format("no room for {} within {} ms{}: {}; drop references, release pins, or open the "
-                  "store with a larger arena (HOLDFAST_ARENA){}",
-                  format_bytes(bytes), std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count(),
-                  outcome ? "" : ", with other puts ahead in line", what_holds_memory(),
-                  kept_ ? "" : " or a directory to spill to (HOLDFAST_SPILL)"));
-}
-
-void Holdings::note_shortage() {
-  if (!shortage_.exchange(true, std::memory_order_acq_rel)) references_.nudge();
-}
-
-std::string Holdings::what_holds_memory() const {
-  std::uint64_t used = 0, largest = 0;
-  for (std::size_t segment = 0; segment < memory_->arena().segments().size(); ++segment) {
-    const numa::AllocatorStats stats = memory_->allocator_stats(segment);
-    used += stats.bytes_used;
-    largest = std::max(largest, stats.largest_free);
-  }
-  std::uint64_t pinned = 0;
-  for (const Block& block : limbo_) pinned += block.extent.bytes;
-  const std::uint64_t cached = cache_->bytes();
-  const std::uint64_t kept = counts_.memory_bytes - cached;
-  const std::uint64_t reserve = reserve_ ? reserve_->extent.bytes : 0;
-  const std::uint64_t rest = used - std::min(used, kept + cached + pinned + reserve);
-  return fmt::format(
-      "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), {} erased "
-      "objects "
-      "that are still pinned, {} drafts, copies of remote objects and the catalogue{}; the largest hole is "
-      "{}{}{}{}",
-      format_bytes(memory_->arena().bytes()), format_bytes(kept),
-      kept_ ? " (pinned now, or not written yet)" : "", format_bytes(cached), format_bytes(pinned),
-      format_bytes(rest),
-      reserve == 0 ? "" : fmt::format(", {} in reserve for what comes back from disk", format_bytes(reserve)),
-      format_bytes(largest),
-      restore_waits_ ? "; an object that somebody gets from disk waits for room before all puts" : "",
-      disk_refuses_.empty() ? "" : "; ", disk_refuses_);
-}
-
-/// Into the catalogue; cached objects, which take entries, too, give way.
-Result<std::uint64_t> Holdings::insert(const Key& key, const Entry& entry) {
   auto slot = catalogue_.insert(key, entry);
-  if (slot || slot.error().code != Code::full) return slot;
-  count_own_drops();
-  while (!slot && slot.error().code == Code::full && evict_one()) slot = catalogue_.insert(key, entry);
+  // Where the two buckets of a key are full, which is no matter of how many there are.
+  while (!slot && slot.error().code == Code::full && evict_any()) slot = catalogue_.insert(key, entry);
+  if (!slot && its != ItsEntry::reserved) give_entry_back();
   return slot;
 }
 
@@ -127,9 +44,15 @@ void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) 
   if (record.queue == queue) return;
   const bool in_memory = record.place == Record::Place::memory;
   if (in_memory) count_in(record, false);
-  if (record.queue == Record::Queue::cache) cache_->erase(id.low);
+  EvictionPolicy& cache = *cache_[record.segment];
+  if (record.queue == Record::Queue::cache) {
+    if (kept(id, record))
+      cache.set_aside(id.low);  // held again: that is how a cached object is used
+    else
+      cache.erase(id.low);
+  }
   if (record.queue == Record::Queue::kept) kept_->erase(id.low);
-  if (queue == Record::Queue::cache) cache_->insert(id.low, record.bytes);
+  if (queue == Record::Queue::cache) cache.insert(id.low, record.bytes);
   if (queue == Record::Queue::kept) kept_->insert(id.low, record.bytes);
   record.queue = queue;
   if (in_memory) count_in(record, true);
@@ -138,7 +61,7 @@ void Holdings::enqueue(const ObjectId& id, Record& record, Record::Queue queue) 
 void Holdings::used(std::span<const std::uint64_t> objects) {
   const std::lock_guard lock(mutex_);
   for (const std::uint64_t object : objects) {
-    cache_->hit(object);
+    for (const auto& cache : cache_) cache->hit(object);
     if (kept_) kept_->hit(object);
   }
 }
@@ -266,43 +189,6 @@ void Holdings::count_own_drops() {
     }
   }
   own_drops_.clear();
-}
-
-/// False if there is nothing to evict.
-bool Holdings::evict_one() {
-  // Each at most once: what is pinned now goes to the end of the queue.
-  for (std::size_t tries = cache_->size(); tries > 0; --tries) {
-    const auto key = cache_->evict();
-    if (!key) return false;
-    const ObjectId id{incarnation_, *key};
-    const auto slot = catalogue_.slot_of(Key::of(id));
-    HOLDFAST_CHECK(slot.has_value(), "what is cached is in the catalogue");
-    const Entry entry = catalogue_.read(*slot);
-    Record& record = records_[*slot];
-    count_in(record, false);
-    record.queue = Record::Queue::none;  // by the policy
-    count_in(record, true);
-    if (neighbours_.pinned({rank_, entry.location})) {
-      enqueue(id, record, Record::Queue::cache);
-      continue;
-    }
-    counts_.evictions += 1;
-    counts_.segments[record.segment].evictions += 1;
-    counts_.evicted_bytes += entry.layout.size;
-    take_out(*slot, entry);
-    return true;
-  }
-  return false;
-}
-
-/// False if nothing could be evicted.
-bool Holdings::make_room(std::uint64_t bytes) {
-  count_own_drops();  // parts of what was evicted before are evicted next
-  const std::uint64_t wanted = bytes + memory_->arena().bytes() / kExtraShare;
-  const std::uint64_t before = cache_->bytes();
-  while (before - cache_->bytes() < wanted && evict_one()) {
-  }
-  return cache_->bytes() < before;
 }
 
 }  // namespace holdfast

@@ -55,8 +55,11 @@ std::string Holdings::why(const ObjectId& id) const {
     std::size_t lines = 0;
     for (const Holders::Holder& holder : kept->holders) {
       if (++lines > kMostLines) break;
+      // Its copies of a reference are counted there; here, how often it has asked.
+      const std::size_t holds = 1 + holder.others.size();
       add("kept by",
-          fmt::format("references of rank {}, for {}", holder.member.value, seconds(now - holder.since)));
+          fmt::format("references of rank {}, for {}{}", holder.member.value, seconds(now - holder.since),
+                      holds == 1 ? "" : fmt::format(", asked for {} times", holds)));
     }
     if (kept->holders.size() > kMostLines)
       add("", fmt::format("and of {} ranks more", kept->holders.size() - kMostLines));

@@ -49,16 +49,21 @@ numa::NodeId LocalMemory::next_node() noexcept {
   return segments[next_node_.fetch_add(1, std::memory_order_relaxed) % segments.size()].node;
 }
 
-std::optional<Block> LocalMemory::try_allocate(std::uint64_t bytes, std::uint64_t alignment,
-                                               std::optional<numa::NodeId> node) {
-  if (node && !segment_on(*node)) return std::nullopt;
+const std::vector<std::size_t>& LocalMemory::nearest_segments(std::optional<numa::NodeId> node) const {
   const auto segments = arena_->segments();
   numa::NodeId from = node.value_or(segments[0].node);
   // Which may have no segment: then the nearest that has one is first.
   if (!node && segments.size() > 1) from = topology_->current_node();
   const auto known = nearest_.find(from);
-  const auto& order = known == nearest_.end() ? nearest_.begin()->second : known->second;
-  for (std::size_t i = 0; i < order.size(); ++i) {
+  return known == nearest_.end() ? nearest_.begin()->second : known->second;
+}
+
+std::optional<Block> LocalMemory::try_allocate(std::uint64_t bytes, std::uint64_t alignment,
+                                               std::optional<numa::NodeId> node, std::size_t most) {
+  if (node && !segment_on(*node)) return std::nullopt;
+  const auto segments = arena_->segments();
+  const auto& order = nearest_segments(node);
+  for (std::size_t i = 0; i < std::min(order.size(), most); ++i) {
     const std::size_t segment = order[i];
     if (const auto extent = allocators_[segment]->allocate(bytes, alignment)) {
       if (i != 0) placed_elsewhere_.fetch_add(1, std::memory_order_relaxed);

@@ -48,8 +48,11 @@ class LocalMemory {
   /// Errors: full (with the sizes), invalid (no such node in the arena, larger than any segment).
   Result<Block> allocate(std::uint64_t bytes, std::uint64_t alignment, std::optional<numa::NodeId> node);
   /// The same without the words, for who tries again: nothing where there is no room, or no such node.
+  /// `most`: how many segments, nearest first, are tried.
   std::optional<Block> try_allocate(std::uint64_t bytes, std::uint64_t alignment,
-                                    std::optional<numa::NodeId> node);
+                                    std::optional<numa::NodeId> node, std::size_t most = SIZE_MAX);
+  /// All segments, as they are tried for `node`, or for the calling thread.
+  const std::vector<std::size_t>& nearest_segments(std::optional<numa::NodeId> node) const;
   /// False for what allocate() refuses as invalid.
   bool can_ever_fit(std::uint64_t bytes, std::optional<numa::NodeId> node) const noexcept;
   void free(const Block& block) { allocators_[block.segment]->free(block.extent); }

@@ -37,7 +37,7 @@ class Neighbours {
   /// True if any process on this host announces a pin of this block of this member. Any thread.
   virtual bool pinned(const PinnedBlock& block) const = 0;
 
-  /// The processes that announce one, as people know them: "process 4711". Any thread.
+  /// The processes that announce one, as people know them: "process 4711, 2 times". Any thread.
   virtual std::vector<std::string> pinning(const PinnedBlock& block) const = 0;
 
   /// The locations of all blocks of a member that any process on this host announces, sorted. Any thread.

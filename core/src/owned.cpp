@@ -11,7 +11,8 @@ Result<Entry> enter(Job& job, Agent& agent, DraftState& draft) {
   const MemberId self = job.peers->self();
   write_header(draft.block.address, {draft.id, job.peers->card(self).incarnation, draft.layout},
                job.holdings->new_generation());
-  auto sealed = job.holdings->seal(draft.id, draft.layout, draft.block, std::move(draft.parts));
+  auto sealed = job.holdings->seal(draft.id, draft.layout, draft.block, std::move(draft.parts),
+                                   Holdings::ItsEntry::reserved);
   if (!sealed) {
     abandon(job, agent, draft);
     return tl::unexpected(std::move(sealed).error());
@@ -25,6 +26,7 @@ Result<Entry> enter(Job& job, Agent& agent, DraftState& draft) {
 
 void abandon(Job& job, Agent& agent, DraftState& draft) {
   spoil_header(draft.block.address);
+  job.holdings->give_entry_back();
   if (!draft.promised) return;
   if (auto notice = job.holdings->break_promise(draft.id)) agent.tell(std::move(*notice));
 }

@@ -16,26 +16,36 @@ void S3Fifo::insert(std::uint64_t key, std::uint64_t bytes) {
     append(kSmall, slab_.add(key, bytes));
     return;
   }
-  HOLDFAST_CHECK(slab_[place].queue == kGhosts, "an object was put into an eviction set twice");
+  const std::uint8_t ghost = slab_[place].queue;
+  HOLDFAST_CHECK(ghost >= kGhosts, "an object was put into an eviction set twice");
   take(place);
   slab_[place].bytes = bytes;
-  append(kMain, place);
+  append(ghost == kGhosts ? kMain : kSmall, place);
 }
 
 void S3Fifo::hit(std::uint64_t key) noexcept {
   const EvictionSlab::Place place = slab_.find(key);
   if (place == EvictionSlab::kNone) return;
   EvictionSlab::Node& node = slab_[place];
-  if (node.queue != kGhosts && node.frequency < kMostFrequency) ++node.frequency;
+  if (node.queue < kGhosts && node.frequency < kMostFrequency) ++node.frequency;
 }
 
 bool S3Fifo::erase(std::uint64_t key) noexcept {
   const EvictionSlab::Place place = slab_.find(key);
   if (place == EvictionSlab::kNone) return false;
-  const bool was_in_the_set = slab_[place].queue != kGhosts;
+  const bool was_in_the_set = slab_[place].queue < kGhosts;
   take(place);
   slab_.remove(place);
   return was_in_the_set;
+}
+
+void S3Fifo::set_aside(std::uint64_t key) noexcept {
+  const EvictionSlab::Place place = slab_.find(key);
+  if (place == EvictionSlab::kNone || slab_[place].queue >= kGhosts) return;
+  hit(key);
+  const bool from_small = slab_[place].queue == kSmall;
+  take(place);
+  remember(place, from_small ? kSmall : kMain);
 }
 
 std::optional<std::uint64_t> S3Fifo::evict() noexcept {
@@ -52,8 +62,9 @@ std::optional<std::uint64_t> S3Fifo::evict() noexcept {
       continue;
     }
     const std::uint64_t key = node.key;
+    node.frequency = 0;
     if (from_small)
-      remember(place);
+      remember(place, kMain);
     else
       slab_.remove(place);
     return key;
@@ -76,9 +87,8 @@ void S3Fifo::append(QueueName queue, EvictionSlab::Place place) noexcept {
   slab_.append(queue_of(place), place);
 }
 
-void S3Fifo::remember(EvictionSlab::Place place) noexcept {
-  slab_[place].frequency = 0;
-  append(kGhosts, place);
+void S3Fifo::remember(EvictionSlab::Place place, QueueName came_from) noexcept {
+  append(came_from == kMain ? kGhosts : kGhostsOfSmall, place);
   while (ghosts_.count > most_ghosts_ || ghosts_.bytes > most_ghost_bytes_) {
     const EvictionSlab::Place oldest = ghosts_.oldest;
     take(oldest);

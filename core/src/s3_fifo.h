@@ -5,7 +5,8 @@
 //
 // Different from the paper: the small queue's share is 10 % of the bytes that are in the set, not of the
 // capacity, since several sets share an arena and one may never fill it; and one eviction passes over a
-// bounded number of objects.
+// bounded number of objects. And who uses an object takes it out of the set meanwhile: it is remembered among
+// those that were evicted, but with what is known of it, and comes back to its queue with one use more.
 #pragma once
 
 #include <cstddef>
@@ -39,24 +40,27 @@ class S3Fifo final : public EvictionPolicy {
   void insert(std::uint64_t key, std::uint64_t bytes) override;
   void hit(std::uint64_t key) noexcept override;
   bool erase(std::uint64_t key) noexcept override;
+  void set_aside(std::uint64_t key) noexcept override;
   std::optional<std::uint64_t> evict() noexcept override;
   std::size_t size() const noexcept override { return small_.count + main_.count; }
   std::uint64_t bytes() const noexcept override { return small_.bytes + main_.bytes; }
 
-  /// Keys remembered of objects that were evicted: no more than most_ghosts(), and of no more bytes than the
-  /// main queue's part of the capacity.
+  /// Keys remembered of objects that were evicted or set aside: no more than most_ghosts(), and of no more
+  /// bytes than the main queue's part of the capacity.
   std::size_t ghosts() const noexcept { return ghosts_.count; }
   std::uint64_t ghost_bytes() const noexcept { return ghosts_.bytes; }
   std::size_t most_ghosts() const noexcept { return most_ghosts_; }
   std::uint64_t most_ghost_bytes() const noexcept { return most_ghost_bytes_; }
 
  private:
-  enum QueueName : std::uint8_t { kSmall, kMain, kGhosts };
+  /// The last two are one queue: of those remembered, which come back to the main and the small one.
+  enum QueueName : std::uint8_t { kSmall, kMain, kGhosts, kGhostsOfSmall };
 
   EvictionQueue& queue_of(EvictionSlab::Place place) noexcept;
   void append(QueueName queue, EvictionSlab::Place place) noexcept;
   void take(EvictionSlab::Place place) noexcept { slab_.take(queue_of(place), place); }
-  void remember(EvictionSlab::Place place) noexcept;
+  /// `came_from`: to where it is to come back; kMain for what is evicted.
+  void remember(EvictionSlab::Place place, QueueName came_from) noexcept;
 
   EvictionSlab slab_;
   EvictionQueue small_;

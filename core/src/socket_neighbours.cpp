@@ -247,13 +247,18 @@ bool SocketNeighbours::pinned(const PinnedBlock& block) const {
 
 std::vector<std::string> SocketNeighbours::pinning(const PinnedBlock& block) const {
   std::vector<std::string> processes;
-  if (ledger_pins(ledger_.shared(), ledger_.shared_bytes(), block))
-    processes.push_back(fmt::format("process {}, its owner's", getpid()));
+  const auto look = [&](const LedgerMemory* ledger, std::uint64_t bytes, const std::string& process) {
+    std::vector<std::uint64_t> pins;
+    ledger_pins_of(ledger, bytes, block.owner, pins);
+    const auto times = std::ranges::count(pins, block.location);
+    if (times > 0) processes.push_back(fmt::format("{}, {} times", process, times));
+  };
+  look(ledger_.shared(), ledger_.shared_bytes(), fmt::format("process {}, its owner's", getpid()));
   const std::shared_lock lock(readers_mutex_);
   for (const Reader& reader : readers_)
-    if (reader.attached() && ledger_pins(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()),
-                                         reader.ledger.bytes(), block))
-      processes.push_back(fmt::format("process {}", peer_of(reader.connection.get()).pid));
+    if (reader.attached())
+      look(reinterpret_cast<const LedgerMemory*>(reader.ledger.base()), reader.ledger.bytes(),
+           fmt::format("process {}", peer_of(reader.connection.get()).pid));
   return processes;
 }
 

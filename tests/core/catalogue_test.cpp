@@ -362,5 +362,32 @@ TEST(CatalogueTest, AFlippedBitIsCorruptForWhoReadsTheLineAndNothingForOthers) {
   for (std::uint64_t n = 0; n < kKeys; ++n) expect_found(table, key_number(n));
 }
 
+TEST(CatalogueTest, TheOwnerGoesByWhatItEnteredWhateverTheLinesSayAndWritesThemAnew) {
+  constexpr std::uint64_t kKeys = 40;
+  Table table(CatalogueGeometry::for_entries(kKeys));
+  for (std::uint64_t n = 0; n < kKeys; ++n)
+    ASSERT_TRUE(good(table.writer.insert(key_number(n), entry_for(key_number(n)))));
+  for (std::uint64_t n = 0; n < kKeys; ++n)
+    for (unsigned bit = 1; bit < 512; bit += 3) {
+      const Key key = key_number(n);
+      const std::uint64_t slot = table.writer.slot_of(key).value();
+      table.flip(table.geometry.bucket_of(key) * 4, bit);
+      table.flip(slot_offset(slot) / sizeof(CatalogueLine), bit);
+      ASSERT_EQ(table.writer.slot_of(key), slot) << "bit " << bit;
+      ASSERT_EQ(table.writer.read(slot), entry_for(key)) << "bit " << bit;
+      ASSERT_TRUE(fails(table.writer.insert(key, entry_for(key)), Code::exists)) << "bit " << bit;
+      if (bit % 2 == 0) {
+        table.writer.move(slot, Entry::kOnDisk);
+        table.writer.move(slot, entry_for(key).location);
+      }
+      table.writer.remove(key);
+      expect_absent(table, key);
+      ASSERT_TRUE(good(table.writer.insert(key, entry_for(key))));
+      expect_found(table, key);
+    }
+  EXPECT_EQ(table.writer.entries(), kKeys);
+  for (std::uint64_t n = 0; n < kKeys; ++n) expect_found(table, key_number(n));
+}
+
 }  // namespace
 }  // namespace holdfast

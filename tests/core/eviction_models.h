@@ -15,6 +15,7 @@ struct ModelObject {
   std::uint64_t key = 0;
   std::uint64_t bytes = 0;
   int frequency = 0;
+  bool set_aside_from_small = false;
 };
 
 /// Oldest first.
@@ -49,6 +50,7 @@ class LruModel final : public EvictionPolicy {
     if (const auto object = queue_.take(key)) queue_.push_back(*object);
   }
   bool erase(std::uint64_t key) noexcept override { return queue_.take(key).has_value(); }
+  void set_aside(std::uint64_t key) noexcept override { queue_.take(key); }
   std::optional<std::uint64_t> evict() noexcept override {
     if (queue_.empty()) return std::nullopt;
     return queue_.take_oldest().key;
@@ -66,7 +68,17 @@ class S3FifoModel final : public EvictionPolicy {
   explicit S3FifoModel(std::uint64_t capacity) : capacity_(capacity) {}
 
   void insert(std::uint64_t key, std::uint64_t bytes) override {
-    (ghosts_.take(key) ? main_ : small_).push_back({key, bytes});
+    const auto ghost = ghosts_.take(key);
+    const bool to_main = ghost && !ghost->set_aside_from_small;
+    (to_main ? main_ : small_).push_back({key, bytes, ghost ? ghost->frequency : 0});
+  }
+  void set_aside(std::uint64_t key) noexcept override {
+    hit(key);
+    for (ModelQueue* const queue : {&small_, &main_})
+      if (auto object = queue->take(key)) {
+        object->set_aside_from_small = queue == &small_;
+        remember(*object);
+      }
   }
   void hit(std::uint64_t key) noexcept override {
     for (ModelQueue* const queue : {&small_, &main_})
@@ -80,8 +92,9 @@ class S3FifoModel final : public EvictionPolicy {
   std::optional<std::uint64_t> evict() noexcept override {
     while (size() > 0) {
       if (main_.empty() || small_.bytes() > bytes() / 10) {
-        const ModelObject object = small_.take_oldest();
+        ModelObject object = small_.take_oldest();
         if (object.frequency < 2) {
+          object.frequency = 0;
           remember(object);
           return object.key;
         }

@@ -48,7 +48,12 @@ void expect_agreement(EvictionPolicy& policy, EvictionPolicy& model, std::uint64
       inside[key] = size;
       bytes += size;
       while (bytes > kCapacity) ASSERT_NO_FATAL_FAILURE(evict());
-    } else if (what < 95) {
+    } else if (what < 92) {
+      policy.set_aside(key);
+      model.set_aside(key);
+      if (inside.contains(key)) bytes -= inside[key];
+      inside.erase(key);
+    } else if (what < 96) {
       const bool was_inside = inside.contains(key);
       ASSERT_EQ(policy.erase(key), was_inside);
       ASSERT_EQ(model.erase(key), was_inside);
@@ -105,6 +110,21 @@ TEST_P(EvictionPolicyTest, AHitOnWhatIsNotInTheSetChangesNothing) {
   EXPECT_EQ(policy_->evict(), 1U);
   for (const std::uint64_t key : {1, 3}) policy_->hit(key);
   EXPECT_EQ(policy_->size(), 1U);
+  EXPECT_EQ(policy_->evict(), 2U);
+  EXPECT_EQ(policy_->evict(), std::nullopt);
+}
+
+TEST_P(EvictionPolicyTest, WhatIsSetAsideIsNotInTheSetUntilItComesBackAsTheNewest) {
+  for (const std::uint64_t key : {1, 2, 3}) policy_->insert(key, 10);
+  policy_->set_aside(1);
+  policy_->set_aside(4);
+  EXPECT_EQ(policy_->size(), 2U);
+  EXPECT_EQ(policy_->bytes(), 20U);
+  EXPECT_FALSE(policy_->erase(1));
+  policy_->set_aside(2);
+  policy_->insert(2, 30);
+  EXPECT_EQ(policy_->bytes(), 40U);
+  EXPECT_EQ(policy_->evict(), 3U);
   EXPECT_EQ(policy_->evict(), 2U);
   EXPECT_EQ(policy_->evict(), std::nullopt);
 }

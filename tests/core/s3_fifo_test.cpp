@@ -77,6 +77,35 @@ TEST(S3FifoTest, WhatComesBackWhileRememberedGoesToTheMainQueue) {
   EXPECT_FALSE(cache.was_evicted(1)) << "not used since, but not in the small queue either";
 }
 
+TEST(S3FifoTest, ToBeSetAsideIsAUseAndTwoAreEnoughToStay) {
+  Cache cache(kCapacity);
+  for (const std::uint64_t key : {1, 2, 3}) cache.insert(key);
+  for (const std::uint64_t key : {2, 3, 3}) {
+    cache.policy.set_aside(key);
+    cache.insert(key);
+  }
+  EXPECT_EQ(cache.policy.ghosts(), 0U);
+  cache.scan(5'000);
+  EXPECT_TRUE(cache.was_evicted(1));
+  EXPECT_TRUE(cache.was_evicted(2));
+  EXPECT_FALSE(cache.was_evicted(3));
+  cache.policy.set_aside(3);
+  cache.insert(3);
+  cache.scan(5'000);
+  EXPECT_FALSE(cache.was_evicted(3)) << "it came back to the main queue";
+}
+
+TEST(S3FifoTest, WhatIsSetAsideTakesNoMoreRoomThanGhosts) {
+  S3Fifo policy(kCapacity);
+  for (std::uint64_t key = 0; key < 10'000; ++key) {
+    policy.insert(key, kObject);
+    policy.set_aside(key);
+    ASSERT_EQ(policy.size(), 0U);
+    ASSERT_LE(policy.ghosts(), policy.most_ghosts());
+    ASSERT_LE(policy.ghost_bytes(), policy.most_ghost_bytes());
+  }
+}
+
 TEST(S3FifoTest, AHitOnAGhostCountsForNothing) {
   S3Fifo policy(kCapacity);
   policy.insert(1, kObject);

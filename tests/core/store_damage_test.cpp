@@ -145,5 +145,76 @@ TEST_F(StoreDamageTest, AFlippedByteOfANamesEntryIsCorrupt) {
   EXPECT_TRUE(good(store.get(name("damaged"), 0s)));
 }
 
+TEST_F(StoreDamageTest, AnEraseGoesByWhatTheOwnerKnowsNotByADamagedEntry) {
+  Store store = open();
+  const ObjectRef other = put(store, kSize, 7);
+  for (std::size_t at = 0; at < sizeof(CatalogueLine); ++at) {
+    const std::uint64_t used = store.stats().nodes.front().bytes_used;
+    const ObjectRef ref = put(store, kSize, at), next = put(store, kSize, at + 1);
+    std::byte* const entry = entry_of(store, ref);
+    entry[at] ^= std::byte{0x42};
+    const std::uintptr_t bucket = reinterpret_cast<std::uintptr_t>(entry) & ~(sizeof(CatalogueBucket) - 1);
+    reinterpret_cast<std::byte*>(bucket)[at] ^= std::byte{0x42};  // and its index line
+    ASSERT_TRUE(good(store.erase(ref, 0s))) << at;
+    EXPECT_TRUE(fails(store.get(ref, 0s), Code::not_found)) << at;
+    EXPECT_TRUE(is_pattern(store.get(next, 0s).value().bytes(), at + 1)) << at;
+    ASSERT_TRUE(good(store.erase(next, 0s))) << at;
+    EXPECT_EQ(store.stats().nodes.front().bytes_used, used) << at;
+  }
+  EXPECT_TRUE(is_pattern(store.get(other, 0s).value().bytes(), 7));
+}
+
+TEST_F(StoreDamageTest, WhatLiesWhereADamagedEntryPointsIsNotTouched) {
+  Store store = open();
+  const ObjectRef ref = put(store, kSize, 1), victim = put(store, kSize, 2);
+  auto* const words = reinterpret_cast<std::uint64_t*>(entry_of(store, ref));
+  const auto* const others = reinterpret_cast<const std::uint64_t*>(entry_of(store, victim));
+  words[5] = others[5];
+  ASSERT_TRUE(good(store.erase(ref, 0s)));
+  EXPECT_TRUE(is_pattern(store.get(victim, 0s).value().bytes(), 2));
+}
+
+TEST_F(StoreDamageTest, EvictionAndMovingGoByWhatTheOwnerKnows) {
+  Store store = open();
+  std::vector<ObjectRef> refs;
+  for (auto ref = store.put(pattern(1_MiB, 0), no_wait()); ref;
+       ref = store.put(pattern(1_MiB, refs.size()), no_wait()))
+    refs.push_back(std::move(*ref));
+  std::vector<std::uint64_t*> entries;
+  for (const ObjectRef& ref : refs) entries.push_back(reinterpret_cast<std::uint64_t*>(entry_of(store, ref)));
+  for (std::size_t i = 0; i < refs.size(); ++i) entries[i][1 + i % 7] ^= 0x10040;
+  // Every second one becomes cached and is evicted, the rest is moved together.
+  for (std::size_t i = 0; i < refs.size(); i += 2) refs[i] = {};
+  ASSERT_TRUE(good(store.put(pattern(16_MiB, 1000), no_wait())));
+  EXPECT_GT(store.stats().evictions, 0U);
+  EXPECT_GT(store.stats().moved, 0U);
+  for (std::size_t i = 1; i < refs.size(); i += 2) {
+    const auto pin = store.get(refs[i], 0s);
+    ASSERT_TRUE(good(pin)) << i;
+    EXPECT_TRUE(is_pattern(pin->bytes(), i)) << i;
+  }
+}
+
+TEST_F(StoreDamageTest, ANameStaysTakenThoughTheIndexIsDamagedAndIsGoodAgainWhereItIsWritten) {
+  Store store = open();
+  const auto ref = store.put(name("once"), pattern(100, 1));
+  ASSERT_TRUE(good(ref));
+  std::byte* const entry = entry_of(store, *ref, key_of(name("once")).value());
+  std::byte* const index =
+      reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(entry) & ~(sizeof(CatalogueBucket) - 1));
+  for (std::size_t at = 0; at < sizeof(CatalogueLine); ++at) {
+    index[at] ^= std::byte{0x42};
+    EXPECT_TRUE(fails(store.put(name("once"), pattern(100, 2)), Code::exists)) << at;
+    EXPECT_TRUE(fails(store.lookup(name("once"), 0s), Code::corrupt)) << at;
+    index[at] ^= std::byte{0x42};
+  }
+  EXPECT_TRUE(is_pattern(store.get(name("once"), 0s).value().bytes(), 1));
+  for (std::size_t at = 0; at < sizeof(CatalogueLine); ++at) entry[at] ^= std::byte{0x42};
+  ASSERT_TRUE(good(store.erase(*ref, 0s)));
+  const auto again = store.put(name("once"), pattern(100, 3));
+  ASSERT_TRUE(good(again));
+  EXPECT_TRUE(is_pattern(store.get(name("once"), 0s).value().bytes(), 3));
+}
+
 }  // namespace
 }  // namespace holdfast::test

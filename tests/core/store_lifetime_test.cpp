@@ -52,6 +52,31 @@ TEST_F(StoreLifetimeTest, WhatIsCachedIsFoundByItsIdUntilItsRoomIsNeeded) {
   EXPECT_TRUE(fails(store.find({id.high + 1, id.low}, kLong), Code::invalid, "another job"));
 }
 
+/// Objects that were held and dropped often, of which so many are left after others, each held once.
+std::uint64_t left_after_a_scan(Store store) {
+  constexpr std::uint64_t kHot = 8, kScan = 200;
+  const auto put_and_drop = [&store](std::uint64_t seed) {
+    const auto ref = store.put(pattern(1_MiB, seed));
+    EXPECT_TRUE(good(ref));
+    return ref->id();
+  };
+  std::vector<ObjectId> hot;
+  for (std::uint64_t i = 0; i < kHot; ++i) hot.push_back(put_and_drop(i));
+  for (int round = 0; round < 5; ++round)
+    for (const ObjectId& id : hot) EXPECT_TRUE(good(store.find(id, kLong)));
+  for (std::uint64_t i = 0; i < kScan; ++i) EXPECT_TRUE(good(store.find(put_and_drop(i), kLong)));
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(hot, [&](const ObjectId& id) { return store.find(id, kLong).has_value(); }));
+}
+
+TEST_F(StoreLifetimeTest, WhatIsHeldOftenSurvivesAScanWithS3FifoAndNotWithLru) {
+  StoreOptions options = small_options();
+  options.lifetime.eviction = Eviction::s3_fifo;
+  EXPECT_EQ(left_after_a_scan(open(options)), 8U);
+  options.lifetime.eviction = Eviction::lru;
+  EXPECT_EQ(left_after_a_scan(open(options)), 0U);
+}
+
 TEST_F(StoreLifetimeTest, AReferenceThatWasMovedFromRefersToNothing) {
   Store store = open_with(Collect::lazy);
   ObjectRef from = put(store, 1000, 1);

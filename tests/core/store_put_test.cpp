@@ -96,27 +96,70 @@ TEST_F(StorePutTest, RoomOfErasedObjectsComesBackThoughNobodyAsksForIt) {
   EXPECT_EQ(store.stats().nodes.front().bytes_used, before);
 }
 
-TEST_F(StorePutTest, AFullCatalogueIsSaidAndLeaksNothing) {
+TEST_F(StorePutTest, AFullCatalogueIsSaidBeforeABlockIsWrittenAndLeaksNothing) {
   StoreOptions options = small_options();
   options.catalogue_entries = 100;
   Store store = open(options);
-  Result<ObjectRef> ref = store.put(pattern(64, 0));
+  Result<ObjectRef> ref = store.put(pattern(64, 0), no_wait());
   std::vector<ObjectRef> kept;
-  for (; ref; ref = store.put(pattern(64, 0))) kept.push_back(*ref);
+  for (; ref; ref = store.put(pattern(64, 0), no_wait())) kept.push_back(*ref);
   EXPECT_TRUE(fails(ref, Code::full, "HOLDFAST_CATALOGUE"));
+  EXPECT_TRUE(fails(ref, Code::full, std::to_string(kept.size()) + " objects, 0 names and 0 drafts"));
   EXPECT_GE(store.stats().objects, 100U);
   const std::uint64_t used = store.stats().nodes.front().bytes_used;
-  EXPECT_TRUE(fails(store.put(pattern(1_MiB, 0)), Code::full));
-  auto draft = store.draft(1_MiB);
-  ASSERT_TRUE(good(draft));
-  EXPECT_TRUE(fails(std::move(*draft).seal(), Code::full));
-  EXPECT_TRUE(fails(store.put(name("n"), pattern(1_MiB, 0)), Code::full));
+  EXPECT_TRUE(fails(store.put(pattern(1_MiB, 0), no_wait()), Code::full));
+  EXPECT_TRUE(fails(store.draft(1_MiB, no_wait()), Code::full, "HOLDFAST_CATALOGUE"));
+  EXPECT_TRUE(fails(store.put(name("n"), pattern(1_MiB, 0), no_wait()), Code::full));
   EXPECT_EQ(store.stats().nodes.front().bytes_used, used);
   ASSERT_TRUE(good(store.erase(kept.back(), 0s)));
   EXPECT_TRUE(good(store.put(pattern(64, 0))));
   kept.clear();  // what nothing keeps gives way to objects and names
   EXPECT_TRUE(good(store.put(name("n"), pattern(1_MiB, 0))));
   EXPECT_GE(store.stats().evictions, 1U);
+}
+
+TEST_F(StorePutTest, APutWaitsForAnEntryOfTheCatalogue) {
+  StoreOptions options = small_options();
+  options.catalogue_entries = 100;
+  Store store = open(options);
+  std::vector<ObjectRef> kept;
+  for (auto ref = store.put(pattern(64, 0), no_wait()); ref; ref = store.put(pattern(64, 0), no_wait()))
+    kept.push_back(*ref);
+  PutOptions a_while;
+  a_while.timeout = 20ms;
+  EXPECT_TRUE(fails(store.put(pattern(64, 0), a_while), Code::full, "within 20 ms"));
+  std::jthread putting([&] { EXPECT_TRUE(good(store.put(pattern(64, 1)))); });
+  EXPECT_TRUE(comes_true([&] { return store.stats().puts_waiting == 1; }));
+  ASSERT_TRUE(good(store.erase(kept.back(), 0s)));
+}
+
+TEST_F(StorePutTest, ADraftHasItsEntryUntilItIsSealedOrDropped) {
+  StoreOptions options = small_options();
+  options.catalogue_entries = 100;
+  Store store = open(options);
+  std::vector<ObjectRef> kept;
+  std::optional<Draft> draft = store.draft(64).value();
+  for (auto ref = store.put(pattern(64, 0), no_wait()); ref; ref = store.put(pattern(64, 0), no_wait()))
+    kept.push_back(*ref);
+  const std::uint64_t capacity = kept.size() + 1;
+  auto sealed = std::move(*draft).seal();
+  ASSERT_TRUE(good(sealed)) << "nobody else has got its entry";
+  ASSERT_TRUE(good(store.erase(*sealed, 0s)));
+  for (int i = 0; i < 3; ++i) {
+    draft = store.draft(64, no_wait()).value();
+    EXPECT_TRUE(fails(store.put(pattern(64, 0), no_wait()), Code::full, "1 drafts"));
+    draft.reset();
+  }
+  EXPECT_TRUE(good(store.put(pattern(64, 0), no_wait())));
+  // A name needs one more: the object whose name finds none goes, and takes nothing with it.
+  kept.clear();
+  EXPECT_TRUE(comes_true([&] { return store.stats().cached + 1 >= capacity; }));
+  std::vector<Draft> drafts;
+  for (auto one = store.draft(64, no_wait()); one; one = store.draft(64, no_wait()))
+    drafts.push_back(std::move(*one));
+  EXPECT_EQ(drafts.size(), capacity);
+  EXPECT_TRUE(fails(std::move(drafts.back()).seal(name("n")), Code::full, "HOLDFAST_CATALOGUE"));
+  EXPECT_TRUE(good(store.put(pattern(64, 0), no_wait())));
 }
 
 TEST_F(StorePutTest, ANameThatIsTakenSaysSoAndTheObjectIsGone) {
