@@ -1,7 +1,7 @@
-// How fast do objects go to disk and come back? The limit is the disk itself: O_DIRECT transfers by io_uring
-// on one preallocated file in the same directory, of the size and number in flight that were fastest there.
-// The directory is $HOLDFAST_BENCH_SPILL, or the one the program is started in; on a memory file system
-// nothing would be measured.
+// How fast do objects go to disk and come back, in the files of spilling alone, and through a store? The
+// limit is the disk itself: O_DIRECT transfers by io_uring on one preallocated file in the same directory, of
+// the size and number in flight that were fastest there. The directory is $HOLDFAST_BENCH_SPILL, or the one
+// the program is started in; on a memory file system nothing would be measured.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "bench/measure.h"
+#include "bench/spill_store.h"
 #include "holdfast/base/environment.h"
 #include "holdfast/base/file.h"
 #include "holdfast/base/units.h"
@@ -132,7 +133,8 @@ class RawDisk {
   Shape best_[2];
 };
 
-/// Objects of one size through SpillFiles, as many at once as a member has under way that spills or restores.
+/// Objects of one size through SpillFiles alone, with as much under way as a member has that spills: more
+/// than there are buffers for.
 class Objects {
  public:
   static constexpr std::uint64_t kBytesAtOnce = 64_MiB;
@@ -204,8 +206,9 @@ Result<std::string> directory() {
 
 std::unique_ptr<RawDisk> raw;
 
-Result<Case> prepare(std::uint64_t size, Direction direction) {
-  HOLDFAST_TRY(const std::string path, directory());
+/// The directory, and the disk measured as the limit.
+Result<std::string> prepare_disk() {
+  HOLDFAST_TRY(std::string path, directory());
   struct statfs about {};
   if (::statfs(path.c_str(), &about) == 0 && about.f_type == TMPFS_MAGIC)
     return fail(
@@ -214,9 +217,22 @@ Result<Case> prepare(std::uint64_t size, Direction direction) {
   if (!raw) {
     HOLDFAST_TRY(raw, RawDisk::open(path));
   }
+  return path;
+}
+
+Result<Case> prepare(std::uint64_t size, Direction direction) {
+  HOLDFAST_TRY(const std::string path, prepare_disk());
   HOLDFAST_TRY(auto disks, UringDisk::open(std::vector{path}));
   auto objects =
       std::make_shared<Objects>(std::make_unique<SpillFiles>(std::move(disks), SpillOptions()), size);
+  return Case{
+      [direction] { return raw->best(direction); },
+      [objects, direction] { return direction == Direction::spill ? objects->spill() : objects->restore(); }};
+}
+
+Result<Case> prepare_store(std::uint64_t size, Direction direction) {
+  HOLDFAST_TRY(const std::string path, prepare_disk());
+  HOLDFAST_TRY(std::shared_ptr<StoreObjects> objects, StoreObjects::open(path, size, kRoundBytes));
   return Case{
       [direction] { return raw->best(direction); },
       [objects, direction] { return direction == Direction::spill ? objects->spill() : objects->restore(); }};
@@ -227,13 +243,19 @@ void add_cases() {
     const char* text;
     std::uint64_t bytes;
   };
-  for (const Size& size : {Size{"64KiB", 64_KiB}, Size{"1MiB", 1_MiB}, Size{"64MiB", 64_MiB}})
-    for (const Direction direction : {Direction::spill, Direction::restore})
-      add_case({.name = fmt::format("{}/{}", direction == Direction::spill ? "spill" : "restore", size.text),
+  const auto add = [](const char* prefix, const Size& size, auto prepare_case) {
+    for (const Direction direction : {Direction::spill, Direction::restore}) {
+      const char* const what = direction == Direction::spill ? "spill" : "restore";
+      add_case({.name = fmt::format("{}{}/{}", prefix, what, size.text),
                 .quantity = Quantity::bytes_per_s,
                 .goal = Goal::ratio_at_least(0.8),
                 .rounds = 9},
-               [bytes = size.bytes, direction] { return prepare(bytes, direction); });
+               [=, bytes = size.bytes] { return prepare_case(bytes, direction); });
+    }
+  };
+  for (const Size& size : {Size{"64KiB", 64_KiB}, Size{"1MiB", 1_MiB}, Size{"64MiB", 64_MiB}})
+    add("", size, prepare);
+  for (const Size& size : {Size{"64KiB", 64_KiB}, Size{"1MiB", 1_MiB}}) add("store_", size, prepare_store);
 }
 
 }  // namespace

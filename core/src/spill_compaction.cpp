@@ -86,7 +86,9 @@ Task<std::size_t> SpillFiles::move_small(std::span<const std::uint32_t> objects,
   }
   SpillBuffer& buffer = *co_await buffers_.take();
   start_read(buffer, {segment, from}, to - from);
-  if (Status arrived = co_await buffer.ended(); !arrived) {
+  Status arrived = co_await buffer.ended();
+  note_read(segment, arrived);
+  if (!arrived) {  // a bad spot keeps its neighbours from being moved, not from being read
     if (!moved.error) moved.error = std::move(arrived).error();
     moving.clear();
   }
@@ -130,6 +132,7 @@ Task<Status> SpillFiles::move_bytes(SpillPlace from, SpillPlace to, std::uint64_
     const std::uint64_t piece = std::min(transfer_, bytes - at);
     start_read(buffer, {from.segment, from.offset + at}, piece);
     status = co_await buffer.ended();
+    note_read(from.segment, status);
     if (!status) break;
     start_write(buffer, {to.segment, to.offset + at}, piece);
     status = co_await buffer.ended();

@@ -55,7 +55,8 @@ class SpillFiles {
 
   /// Brings the bytes back; `into` has the size that was written, and holds nothing of use where this fails.
   /// Errors: corrupt (truncated or altered: names the file and the offset), system (I/O error, names the
-  /// file), not_found (no such handle, or freed), invalid (size), timed_out (closing).
+  /// file; its directory takes no more writes), not_found (no such handle, or freed), invalid (size),
+  /// timed_out (closing).
   Task<Status> read(SpillHandle handle, std::span<std::byte> into);
 
   /// The object is not needed any more; a read of it that is under way still gets its bytes. A handle that is
@@ -175,8 +176,11 @@ class SpillFiles {
   Task<Status> read_small(SpillPlace place, std::uint64_t checksum, std::span<std::byte> into);
   Task<Status> read_large(SpillPlace place, std::uint64_t checksum, std::span<std::byte> into);
   Task<void> read_pending();
+  Task<Status> read_span(SpillBuffer& buffer, Span span, std::span<SmallRead* const> reads);
+  static Span span_of(const SmallRead& read);
   std::vector<SmallRead*> take_neighbours(Span& span);
   bool join(Span& span, const SmallRead& read) const;
+  void note_read(std::uint32_t segment, const Status& arrived);
   Status check(SpillPlace place, std::uint64_t bytes, std::uint64_t is, std::uint64_t expected) const;
 
   // spill_compaction.cpp

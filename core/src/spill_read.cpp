@@ -28,6 +28,7 @@ Task<Status> SpillFiles::read(SpillHandle handle, std::span<std::byte> into) {
     status = co_await read_small(place, sum, into);
   else
     status = co_await read_large(place, sum, into);
+  if (!status && status.error().code == Code::corrupt) segments_.note_damage(place.segment, status.error());
   segments_.release(place.segment);
   compact_if_due();
   co_return status;
@@ -55,28 +56,43 @@ Task<void> SpillFiles::read_pending() {
   while (!reads_.empty()) {
     Span span;
     const std::vector<SmallRead*> reads = take_neighbours(span);
-    start_read(buffer, {span.segment, span.from}, span.to - span.from);
-    const Status arrived = co_await buffer.ended();
-    for (SmallRead* const read : reads) {
-      if (!arrived) {
-        read->status = arrived;
-        continue;
-      }
-      const auto bytes = buffer.memory().subspan(read->place.offset - span.from, read->into.size());
-      const std::uint64_t sum = copy_and_checksum(read->into, bytes, CopyMode::cached);
-      read->status = check(read->place, read->into.size(), sum, read->checksum);
-    }
+    const Status arrived = co_await read_span(buffer, span, reads);
+    // A bad spot is the loss of what lies there, not of its neighbours.
+    if (!arrived && reads.size() > 1)
+      for (SmallRead* const read : reads)
+        read->status = co_await read_span(buffer, span_of(*read), std::span(&read, 1));
+    else if (!arrived)
+      reads.front()->status = arrived;
     for (SmallRead* const read : reads) ended(read->wait);
   }
   --reading_;
   buffers_.give(buffer);
 }
 
+/// One transfer, and what came of it for each of these; its error where it failed.
+Task<Status> SpillFiles::read_span(SpillBuffer& buffer, Span span, std::span<SmallRead* const> reads) {
+  start_read(buffer, {span.segment, span.from}, span.to - span.from);
+  Status arrived = co_await buffer.ended();
+  note_read(span.segment, arrived);
+  if (!arrived) co_return arrived;
+  for (SmallRead* const read : reads) {
+    const auto bytes = buffer.memory().subspan(read->place.offset - span.from, read->into.size());
+    const std::uint64_t sum = copy_and_checksum(read->into, bytes, CopyMode::cached);
+    read->status = check(read->place, read->into.size(), sum, read->checksum);
+  }
+  co_return arrived;
+}
+
+/// What is read for this one alone.
+SpillFiles::Span SpillFiles::span_of(const SmallRead& read) {
+  const std::uint64_t end = read.place.offset + read.into.size();
+  return {read.place.segment, align_down(read.place.offset, kDiskSector), align_up(end, kDiskSector)};
+}
+
 /// Takes the oldest read, and those beside it on disk as far as one transfer reaches.
 std::vector<SpillFiles::SmallRead*> SpillFiles::take_neighbours(Span& span) {
   const SmallRead& oldest = *reads_.front();
-  const std::uint64_t end = oldest.place.offset + oldest.into.size();
-  span = {oldest.place.segment, align_down(oldest.place.offset, kDiskSector), align_up(end, kDiskSector)};
+  span = span_of(oldest);
   auto last = reads_by_place_.lower_bound(std::pair(oldest.place.segment, oldest.place.offset));
   auto first = last;
   while (last != reads_by_place_.end() && join(span, *last->second)) ++last;
@@ -93,10 +109,10 @@ std::vector<SpillFiles::SmallRead*> SpillFiles::take_neighbours(Span& span) {
 /// Makes the span reach over this one, too, if it lies beside it and there is room.
 bool SpillFiles::join(Span& span, const SmallRead& read) const {
   if (read.place.segment != span.segment) return false;
-  const std::uint64_t from = std::min(span.from, align_down(read.place.offset, kDiskSector));
-  const std::uint64_t end = align_up(read.place.offset + read.into.size(), kDiskSector);
-  const std::uint64_t to = std::max(span.to, end);
-  const bool beside = align_down(read.place.offset, kDiskSector) <= span.to && end >= span.from;
+  const Span alone = span_of(read);
+  const std::uint64_t from = std::min(span.from, alone.from);
+  const std::uint64_t to = std::max(span.to, alone.to);
+  const bool beside = alone.from <= span.to && alone.to >= span.from;
   if (!beside || to - from > transfer_) return false;
   span.from = from;
   span.to = to;
@@ -121,6 +137,7 @@ Task<Status> SpillFiles::read_large(SpillPlace place, std::uint64_t checksum, st
     const Piece piece = flying.front();
     flying.pop_front();
     Status arrived = co_await piece.buffer->ended();
+    note_read(place.segment, arrived);
     if (arrived && status)
       sum = copy_and_checksum(into.subspan(piece.at, piece.bytes), piece.buffer->memory().first(piece.bytes),
                               mode, sum);
@@ -132,6 +149,12 @@ Task<Status> SpillFiles::read_large(SpillPlace place, std::uint64_t checksum, st
   }
   if (!status) co_return status;
   co_return check(place, into.size(), sum, checksum);
+}
+
+/// What goes to a disk that cannot be read might not come back, so it takes no more; what is there is tried
+/// all the same. A file that was cut off tells of who did it, not of the disk.
+void SpillFiles::note_read(std::uint32_t segment, const Status& arrived) {
+  if (!arrived && arrived.error().code != Code::corrupt) segments_.fail_directory(segment, arrived.error());
 }
 
 Status SpillFiles::check(SpillPlace place, std::uint64_t bytes, std::uint64_t is,

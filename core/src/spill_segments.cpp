@@ -120,15 +120,26 @@ void SpillSegments::fail_directory(std::uint32_t segment, const Error& why) {
   if (closed_) return;
   const std::uint32_t number = at(segment).directory;
   Directory& directory = directories_[number];
-  if (!directory.failed) fail(directory, why);
+  // One that was full would be tried again.
+  if (!directory.failed || (directory.failed->code == Code::full && why.code != Code::full))
+    fail(directory, why);
   if (open_ && at(*open_).directory == number) close_open();
+}
+
+void SpillSegments::note_damage(std::uint32_t segment, const Error& what) {
+  Directory& directory = directories_[at(segment).directory];
+  if (std::exchange(directory.told_damage, true)) return;
+  log(LogLevel::warning,
+      fmt::format("an object in {} is not as it was written, others there may be damaged as well; see who "
+                  "writes to those files, and whether the disk is sound: {}",
+                  directory.disk->directory(), what.message()));
 }
 
 void SpillSegments::fail(Directory& directory, const Error& why) {
   directory.failed = why;
   const bool told = why.code == Code::full && std::exchange(directory.told_full, true);
   if (!told)
-    log(LogLevel::warning, fmt::format("nothing more is spilled to {}, what is there stays readable: {}",
+    log(LogLevel::warning, fmt::format("nothing more is spilled to {}, what is there is still read: {}",
                                        directory.disk->directory(), why.message()));
   if (directory.spare) retire(*std::exchange(directory.spare, std::nullopt));
   directory.freed = 0;

@@ -54,9 +54,13 @@ class SpillSegments {
   void add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes);
   void drop(std::uint32_t segment, std::uint64_t bytes);
 
-  /// The directory of this segment takes no more writes; one that is full, until files of ours there have
-  /// gone. Logged once.
+  /// The directory of this segment takes no more writes, for a write or a read has failed there; one that is
+  /// full, until files of ours there have gone. Logged once.
   void fail_directory(std::uint32_t segment, const Error& why);
+
+  /// Bytes came from this segment that are not those that were written. Its directory takes more: perhaps it
+  /// was somebody who wrote to the file, and checksums keep such bytes from everybody. Logged once.
+  void note_damage(std::uint32_t segment, const Error& what);
 
   /// Some directory takes writes.
   bool writable() const;
@@ -109,6 +113,7 @@ class SpillSegments {
     std::optional<std::uint32_t> spare;
     bool remove_failed = false;  ///< has been logged
     bool told_full = false;      ///< likewise
+    bool told_damage = false;    ///< likewise
     std::uint64_t freed = 0;     ///< of written files, since it failed
     SpillDirectoryStats stats;   ///< what is only counted
   };

@@ -13,9 +13,13 @@
 namespace holdfast {
 namespace {
 
-// Enough to keep a disk busy; more would only make the last one wait.
-constexpr std::size_t kMostRestores = 16;
+// Enough to keep a disk busy; more would only make the last one wait. Small objects share reads, for which
+// many must be known; of the others some, however large: a small one does not wait for a large one's end.
+constexpr std::size_t kMostRestores = 1024;
+constexpr std::size_t kAlwaysRestores = 16;
+constexpr std::uint64_t kMostRestoring = 16_MiB;
 constexpr std::uint64_t kMostSpilling = 64_MiB;
+static_assert(kAlwaysRestores <= kMostRestores);
 
 // While room is wanted and none could be made, how often to look whether pins have gone: at first, and at
 // most.
@@ -66,12 +70,17 @@ Deadline Spiller::turn() {
 
 bool Spiller::start_restores() {
   bool some = false;
-  while (restoring_ < kMostRestores) {
+  while (restoring_ < kAlwaysRestores || (restoring_ < kMostRestores && restoring_bytes_ < kMostRestoring)) {
     auto next = holdings_.next_restore();
     if (!next) break;
     some = true;
+    const std::uint64_t bytes = next->bytes.size();
     ++restoring_;
-    spawn(restore(std::move(*next)), [this] { --restoring_; });
+    restoring_bytes_ += bytes;
+    spawn(restore(std::move(*next)), [this, bytes] {
+      --restoring_;
+      restoring_bytes_ -= bytes;
+    });
   }
   return some;
 }

@@ -40,6 +40,7 @@ class Spiller {
   std::function<void(Notice)> tell_;
   Duration pause_;
   std::size_t restoring_ = 0;
+  std::uint64_t restoring_bytes_ = 0;
   std::uint64_t spilling_bytes_ = 0;
   /// Objects of so many bytes find no room on disk; until something there has gone. 0: no directory takes
   /// writes.

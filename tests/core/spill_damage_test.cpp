@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 
 #include "holdfast/base/file.h"
 #include "src/spill_files.h"
@@ -215,42 +216,6 @@ TEST(SpillDamageTest, AFullDiskIsWrittenAgainWhenItHasRoomAgain) {
   EXPECT_TRUE(fails(rig.write(pattern(kSize, 1)), Code::system));
   rig.disks[0]->set_fault(nullptr);
   EXPECT_TRUE(fails(rig.write(pattern(kSize, 1)), Code::system)) << "an error stays";
-}
-
-TEST(SpillDamageTest, ReadErrorsNameTheFileAndStayWithTheirObject) {
-  SimulatedSpill rig(1);
-  const auto first = rig.write(pattern(kSize, 1)), second = rig.write(pattern(kSize, 2));
-  ASSERT_TRUE(good(first) && good(second));
-  rig.disks[0]->set_fault([](const sim::DiskOperation& operation) {
-    return operation.offset < kSize ? std::optional(Code::system) : std::nullopt;
-  });
-  std::vector<std::byte> into(kSize);
-  EXPECT_TRUE(fails(rig.read(*first, into), Code::system, "disk0/0"));
-  EXPECT_TRUE(rig.holds(*second, kSize, 2));
-  rig.disks[0]->set_fault(nullptr);
-  EXPECT_TRUE(rig.holds(*first, kSize, 1)) << "an error that has passed";
-}
-
-TEST(SpillDamageTest, ASegmentThatCannotBeReadIsNotCompactedForEver) {
-  SimulatedSpill rig(1);
-  std::vector<SpillHandle> handles;
-  for (std::uint64_t i = 0; i < 10; ++i) handles.push_back(rig.write(pattern(kSize, i)).value());
-  ASSERT_TRUE(good(rig.write(pattern(600'000, 99))));  // closes the first segment
-  int reads = 0;
-  rig.disks[0]->set_fault([&](const sim::DiskOperation& operation) {
-    reads += operation.action == sim::DiskAction::read ? 1 : 0;
-    return operation.action == sim::DiskAction::read ? std::optional(Code::system) : std::nullopt;
-  });
-  for (std::uint64_t i = 2; i < 10; ++i) rig.files->free(handles[i]);
-  rig.settle();
-  EXPECT_GT(reads, 0);
-  EXPECT_LE(reads, 4) << "two objects, twice";
-  rig.disks[0]->set_fault(nullptr);
-  EXPECT_TRUE(rig.holds(handles[0], kSize, 0));
-  rig.files->free(handles[0]);
-  rig.files->free(handles[1]);
-  rig.settle();
-  EXPECT_EQ(rig.total().segments, 2u) << "it goes, or is kept for the next, when nothing lives there";
 }
 
 TEST(SpillDamageTest, TornAndLostWritesAreNotHandedOut) {
