@@ -62,10 +62,10 @@ Finding check_providers(const Machine& machine) {
   return {kName, Health::ok, found, ""};
 }
 
-bool uses_rdma(const Machine& machine) {
+bool uses_pinned_memory(const Machine& machine) {
   if (!machine.providers) return false;
   const auto chosen = std::ranges::find_if(*machine.providers, &fabric::OfiCandidate::usable);
-  return chosen != machine.providers->end() && !chosen->info.exposes_lazily;
+  return chosen != machine.providers->end() && fabric::pins_memory(chosen->info);
 }
 
 Finding check_memory(const Machine& machine) {
@@ -172,13 +172,16 @@ Finding check_transparent(const Machine& machine) {
 Finding check_locked_memory(const Machine& machine) {
   constexpr const char* kName = "locked memory";
   if (machine.locked_memory == UINT64_MAX) return {kName, Health::ok, "no limit", ""};
-  const std::uint64_t arena = options_of(machine).arena.bytes;
+  const StoreOptions options = options_of(machine);
+  const std::uint64_t wanted =
+      fabric::bytes_to_pin({.memory = options.arena.bytes, .most_endpoints = options.reading_endpoints + 1});
   const std::string found = fmt::format("limited to {}", format_bytes(machine.locked_memory));
-  if (machine.locked_memory >= arena) return {kName, Health::ok, found, ""};
-  if (!uses_rdma(machine)) return {kName, Health::ok, found + "; only RDMA devices need more", ""};
-  const std::string problem =
-      fmt::format("{}; the RDMA device has to lock an arena of {}", found, format_bytes(arena));
-  if (machine.most_locked_memory >= arena)
+  if (machine.locked_memory >= wanted) return {kName, Health::ok, found, ""};
+  if (!uses_pinned_memory(machine)) return {kName, Health::ok, found + "; only RDMA devices need more", ""};
+  const std::string problem = fmt::format(
+      "{}; the RDMA device has to lock {}, for an arena of {} and the buffers of {} endpoints", found,
+      format_bytes(wanted), format_bytes(options.arena.bytes), options.reading_endpoints + 1);
+  if (machine.most_locked_memory >= wanted)
     return {kName, Health::problem, problem,
             "ulimit -l unlimited    # before starting; for good: memlock in /etc/security/limits.conf"};
   return {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,24 +60,6 @@ Result<std::vector<fabric::OfiCandidate>> distinct(Result<std::vector<fabric::Of
   return once;
 }
 
-struct LockedMemory {
-  std::uint64_t soft = UINT64_MAX, hard = UINT64_MAX;
-};
-
-LockedMemory locked_memory_limit() {
-  constexpr unsigned kIpcLock = 14;  // CAP_IPC_LOCK lifts the limit
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with("CapEff:")) continue;
-    const std::uint64_t capabilities = std::strtoull(line.c_str() + 7, nullptr, 16);
-    if ((capabilities >> kIpcLock & 1) != 0) return {};
-  }
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return {};
-  static_assert(RLIM_INFINITY == UINT64_MAX);
-  return {limit.rlim_cur, limit.rlim_max};
-}
-
 /// What Store::open makes of the environment beside its options.
 void look_at_environment(Machine& machine) {
   const auto environment = Environment::read();
@@ -134,7 +115,7 @@ Machine look_at_machine() {
   machine.memory_available = files.memory_available();
   struct statvfs shm {};
   if (::statvfs("/dev/shm", &shm) == 0) machine.shm_bytes = std::uint64_t{shm.f_bavail} * shm.f_frsize;
-  const LockedMemory locked = locked_memory_limit();
+  const auto locked = fabric::LockedMemory::of_this_process();
   machine.locked_memory = locked.soft;
   machine.most_locked_memory = locked.hard;
   fabric::OfiOptions wanted;

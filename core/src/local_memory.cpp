@@ -66,9 +66,8 @@ std::optional<Block> LocalMemory::try_allocate(std::uint64_t bytes, std::uint64_
   for (std::size_t i = 0; i < std::min(order.size(), most); ++i) {
     const std::size_t segment = order[i];
     if (const auto extent = allocators_[segment]->allocate(bytes, alignment)) {
-      if (i != 0) placed_elsewhere_.fetch_add(1, std::memory_order_relaxed);
       return Block{segments[segment].base + extent->offset, segments[segment].first + extent->offset,
-                   static_cast<std::uint32_t>(segment), *extent};
+                   static_cast<std::uint32_t>(segment), *extent, i != 0};
     }
   }
   return std::nullopt;

@@ -25,6 +25,7 @@ struct Block {
   std::uint64_t location = 0;  ///< offset in the arena
   std::uint32_t segment = 0;
   numa::Extent extent;
+  bool elsewhere = false;  ///< another segment was nearer, and full
 };
 
 class LocalMemory {
@@ -60,7 +61,12 @@ class LocalMemory {
   /// The arena's nodes, one after the other. Any thread.
   numa::NodeId next_node() noexcept;
 
-  /// Blocks that did not lie where they were asked for.
+  /// An object is to be put into this block. What is copied here from elsewhere, or comes back from disk, is
+  /// nobody's put.
+  void count_put(const Block& block) noexcept {
+    if (block.elsewhere) placed_elsewhere_.fetch_add(1, std::memory_order_relaxed);
+  }
+  /// Puts whose blocks do not lie where they were asked for.
   std::uint64_t placed_elsewhere() const noexcept {
     return placed_elsewhere_.load(std::memory_order_relaxed);
   }

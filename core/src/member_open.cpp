@@ -125,9 +125,12 @@ Status Member::join(fabric::Launch& launch, Deadline deadline) {
   SocketNeighbours& sockets = *neighbours;
   job_.neighbours = std::move(neighbours);
 
-  HOLDFAST_TRY(
-      fabric_,
-      fabric::open_ofi({.provider = job_.options.provider, .interface = job_.options.interface}, job_.clock));
+  HOLDFAST_TRY(fabric_, fabric::open_ofi(
+                            {.provider = job_.options.provider,
+                             .interface = job_.options.interface,
+                             .memory = job_.memory->arena().bytes(),
+                             .most_endpoints = job_.options.reading_endpoints + 1},  // and the serving one
+                            job_.clock));
   job_.fabric_info = fabric_->info();
   HOLDFAST_TRY(auto endpoint, fabric_->open({.receive_depth = 256}));
   std::vector<RegionKey> regions;

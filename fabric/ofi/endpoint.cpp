@@ -19,13 +19,13 @@ constexpr std::string_view kConnect = "Endpoint::connect";
 
 }  // namespace
 
-Result<std::unique_ptr<OfiEndpoint>> OfiEndpoint::open(fid_fabric& fabric, const fi_info& info,
+Result<std::unique_ptr<OfiEndpoint>> OfiEndpoint::open(std::shared_ptr<Domain> domain, const fi_info& info,
                                                        const FabricInfo& described,
                                                        const EndpointOptions& options, const Clock& clock) {
   if (options.receive_depth < 1 || options.receive_depth > 4096)
     return fail(Code::invalid, kOpen,
                 fmt::format("receive_depth is {}, must be 1 to 4096", options.receive_depth));
-  std::unique_ptr<OfiEndpoint> endpoint(new OfiEndpoint(fabric, info, described, clock));
+  std::unique_ptr<OfiEndpoint> endpoint(new OfiEndpoint(std::move(domain), info, described, clock));
   HOLDFAST_DO(endpoint->open_objects(options));
   HOLDFAST_DO(endpoint->open_receives(options.receive_depth));
   return endpoint;
@@ -34,23 +34,20 @@ Result<std::unique_ptr<OfiEndpoint>> OfiEndpoint::open(fid_fabric& fabric, const
 Status OfiEndpoint::open_objects(const EndpointOptions& options) {
   wake_event_ = File(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!wake_event_) return fail_ofi(errno, kOpen, "eventfd");
-  fid_domain* domain = nullptr;
-  if (const int rc = fi_domain(&fabric_, const_cast<fi_info*>(&info_), &domain, nullptr); rc != 0)
-    return fail_ofi(rc, kOpen, "fi_domain");
-  domain_.reset(domain);
+  fid_domain* const domain = domain_->get();
   HOLDFAST_DO(open_queue(kMaxPosted + options.receive_depth));
 
   fi_av_attr table{};
   table.type = FI_AV_TABLE;
   fid_av* addresses = nullptr;
   if (const int rc = fi_av_open(domain, &table, &addresses, nullptr); rc != 0)
-    return fail_ofi(rc, kOpen, "fi_av_open");
+    return fail_opening(rc, kOpen, "fi_av_open", described_);
   addresses_.reset(addresses);
 
   fid_ep* endpoint = nullptr;
   if (const int rc = fi_endpoint(domain, const_cast<fi_info*>(&info_), &endpoint, nullptr); rc != 0)
     return is_port_shortage(rc) ? fail_ports(rc, kOpen, described_.provider)
-                                : fail_ofi(rc, kOpen, "fi_endpoint");
+                                : fail_opening(rc, kOpen, "fi_endpoint", described_);
   endpoint_.reset(endpoint);
   if (const int rc = fi_ep_bind(endpoint, &addresses->fid, 0); rc != 0)
     return fail_ofi(rc, kOpen, "fi_ep_bind");
@@ -58,7 +55,7 @@ Status OfiEndpoint::open_objects(const EndpointOptions& options) {
     return fail_ofi(rc, kOpen, "fi_ep_bind");
   if (const int rc = fi_enable(endpoint); rc != 0)
     return is_port_shortage(rc) ? fail_ports(rc, kOpen, described_.provider)
-                                : fail_ofi(rc, kOpen, "fi_enable");
+                                : fail_opening(rc, kOpen, "fi_enable", described_);
   return read_own_address();
 }
 
@@ -68,7 +65,7 @@ Status OfiEndpoint::open_queue(std::size_t entries) {
   attributes.format = FI_CQ_FORMAT_MSG;
   attributes.wait_obj = FI_WAIT_FD;
   fid_cq* queue = nullptr;
-  int rc = fi_cq_open(domain_.get(), &attributes, &queue, nullptr);
+  int rc = fi_cq_open(domain_->get(), &attributes, &queue, nullptr);
   if (rc == 0) {
     queue_.reset(queue);
     if (fi_control(&queue->fid, FI_GETWAIT, &queue_fd_) != 0) queue_fd_ = -1;
@@ -76,10 +73,11 @@ Status OfiEndpoint::open_queue(std::size_t entries) {
   }
   // Some providers cannot be slept on (efa in 1.17): wait() then looks in at short intervals.
   attributes.wait_obj = FI_WAIT_NONE;
-  rc = fi_cq_open(domain_.get(), &attributes, &queue, nullptr);
+  rc = fi_cq_open(domain_->get(), &attributes, &queue, nullptr);
   if (rc != 0)
-    return fail_ofi(rc, kOpen,
-                    fmt::format("fi_cq_open ({} entries; on soft-RoCE set FI_UNIVERSE_SIZE=32)", entries));
+    return fail_opening(rc, kOpen,
+                        fmt::format("fi_cq_open ({} entries; on soft-RoCE set FI_UNIVERSE_SIZE=32)", entries),
+                        described_);
   queue_.reset(queue);
   return {};
 }

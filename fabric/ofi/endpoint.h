@@ -1,5 +1,6 @@
-// Endpoint on libfabric: a domain, an endpoint, an address table and a completion queue of its own, so that
-// threads with an endpoint each never meet. Its mechanisms, one a file:
+// Endpoint on libfabric: an endpoint, an address table and a completion queue of its own, in a domain of its
+// own or one that all of the fabric share (domain.h), so that threads with an endpoint each meet in the
+// provider at most. Its mechanisms, one a file:
 //   endpoint.cpp   opening and closing, peers
 //   memory.cpp     expose, attach, descriptors
 //   transfers.cpp  reads and sends: splitting, queueing, retrying
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "fabric/ofi/domain.h"
 #include "fabric/ofi/handles.h"
 #include "fabric/ofi/life_sign.h"
 #include "fabric/ofi/refusal_probe.h"
@@ -70,8 +72,8 @@ struct Peer {
 
 class OfiEndpoint final : public Endpoint {
  public:
-  /// `fabric`, `info` and `clock` outlive the endpoint.
-  static Result<std::unique_ptr<OfiEndpoint>> open(fid_fabric& fabric, const fi_info& info,
+  /// `info`, `described` and `clock`, and the fabric that `domain` is of, outlive the endpoint.
+  static Result<std::unique_ptr<OfiEndpoint>> open(std::shared_ptr<Domain> domain, const fi_info& info,
                                                    const FabricInfo& described,
                                                    const EndpointOptions& options, const Clock& clock);
   ~OfiEndpoint() override;
@@ -92,8 +94,9 @@ class OfiEndpoint final : public Endpoint {
   void wake() noexcept override;
 
  private:
-  OfiEndpoint(fid_fabric& fabric, const fi_info& info, const FabricInfo& described, const Clock& clock)
-      : fabric_(fabric), info_(info), described_(described), clock_(clock) {}
+  OfiEndpoint(std::shared_ptr<Domain> domain, const fi_info& info, const FabricInfo& described,
+              const Clock& clock)
+      : info_(info), described_(described), clock_(clock), domain_(std::move(domain)) {}
 
   // endpoint.cpp
   Status open_objects(const EndpointOptions& options);
@@ -103,6 +106,8 @@ class OfiEndpoint final : public Endpoint {
   // memory.cpp
   Result<RegionHandle> register_memory(std::span<const std::byte> memory, std::uint64_t access,
                                        std::string_view operation);
+  Result<std::shared_ptr<Region>> region_of(std::span<const std::byte> memory, std::uint64_t access,
+                                            std::string_view operation);
   Result<void*> descriptor_of(std::span<const std::byte> memory) const;
 
   // transfers.cpp
@@ -148,14 +153,13 @@ class OfiEndpoint final : public Endpoint {
   void sleep(TimePoint until);
   TimePoint next_own_event(TimePoint until) const noexcept;
 
-  fid_fabric& fabric_;
   const fi_info& info_;
   const FabricInfo& described_;
   const Clock& clock_;
 
   // In order of opening; closed in the reverse, except that the endpoint goes first (see the destructor).
+  std::shared_ptr<Domain> domain_;
   File wake_event_;
-  DomainHandle domain_;
   QueueHandle queue_;
   AddressesHandle addresses_;
   EndpointHandle endpoint_;
@@ -165,12 +169,8 @@ class OfiEndpoint final : public Endpoint {
   Address address_;
   LifeSign life_sign_;  ///< over RDMA
 
-  std::vector<RegionHandle> exposed_;
-  struct Attached {
-    std::size_t bytes = 0;
-    RegionHandle region;
-  };
-  std::map<const std::byte*, Attached> attached_;  ///< by first byte
+  std::vector<std::shared_ptr<Region>> exposed_;
+  std::map<const std::byte*, std::shared_ptr<Region>> attached_;  ///< by first byte
 
   std::vector<Peer> peers_;
   std::map<std::string, std::uint32_t, std::less<>> peer_of_address_;

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 #include <rdma/fi_errno.h>
-#include <sys/resource.h>
 
 #include <cerrno>
 
+#include "fabric/ofi/locked_memory.h"
 #include "holdfast/base/file.h"
 #include "holdfast/base/units.h"
 
@@ -64,20 +64,34 @@ tl::unexpected<Error> fail_ofi(std::int64_t fabric_error, std::string_view opera
                   how_to_open_more(static_cast<int>(fabric_error < 0 ? -fabric_error : fabric_error))));
 }
 
+namespace {
+
+bool may_be_locked_memory(std::int64_t fabric_error) {
+  const std::int64_t number = fabric_error < 0 ? -fabric_error : fabric_error;
+  return number == FI_ENOMEM || number == FI_EPERM;
+}
+
+}  // namespace
+
 tl::unexpected<Error> fail_registration(std::int64_t fabric_error, std::string_view operation,
                                         std::uint64_t bytes) {
-  if (fabric_error != -FI_ENOMEM && fabric_error != FI_ENOMEM)
-    return fail_ofi(fabric_error, operation, "fi_mr_reg");
-  rlimit limit{};
-  getrlimit(RLIMIT_MEMLOCK, &limit);
-  const std::string now =
-      limit.rlim_cur == RLIM_INFINITY ? std::string("unlimited") : format_bytes(limit.rlim_cur);
+  if (!may_be_locked_memory(fabric_error)) return fail_ofi(fabric_error, operation, "fi_mr_reg");
+  const std::uint64_t limit = LockedMemory::of_this_process().soft;
+  const std::string now = limit == UINT64_MAX ? std::string("unlimited") : format_bytes(limit);
   return fail(Code::denied, operation,
               fmt::format("registering {} with the network device needs locked memory, and the limit of this "
-                          "process is {}. Raise it: `ulimit -l unlimited` before starting (hard limit: "
-                          "memlock in /etc/security/limits.conf, LimitMEMLOCK= in the unit of the resource "
-                          "manager), or use less memory",
-                          format_bytes(bytes), now));
+                          "process is {}. {}",
+                          format_bytes(bytes), now, how_to_lock_more()));
+}
+
+tl::unexpected<Error> fail_opening(std::int64_t fabric_error, std::string_view operation,
+                                   std::string_view call, const FabricInfo& info) {
+  const std::uint64_t limit = LockedMemory::of_this_process().soft;
+  if (!pins_memory(info) || !may_be_locked_memory(fabric_error) || limit == UINT64_MAX)
+    return fail_ofi(fabric_error, operation, call);
+  return fail(Code::denied, operation,
+              fmt::format("{}: {}: the device needs locked memory, and the limit of this process is {}. {}",
+                          call, describe(fabric_error), format_bytes(limit), how_to_lock_more()));
 }
 
 }  // namespace holdfast::fabric::ofi

@@ -210,7 +210,7 @@ void OfiEndpoint::sleep(TimePoint until) {
     // Arms the descriptor; refuses where something came in since the last poll. (fi_cq_signal and
     // fi_cq_sread are not used: in libfabric 1.17 a signal between their check and their wait is lost.)
     fid* queue = &queue_->fid;
-    if (fi_trywait(&fabric_, &queue, 1) != 0) return;
+    if (fi_trywait(&domain_->fabric(), &queue, 1) != 0) return;
     if (stale_sleeps_ >= kStaleSleeps) return clear_stale_signal();
   }
   const timespec timeout = {static_cast<time_t>(left.count() / 1'000'000'000),

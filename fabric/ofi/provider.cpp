@@ -156,6 +156,8 @@ std::string why_chosen(const Preference& preference, const Local& local, const O
 void add_choices(const Preference& preference, const OfiOptions& options, std::vector<Choice>& usable,
                  std::vector<Choice>& others) {
   const InfoHandle hints = make_hints(std::string(preference.provider));
+  // Endpoints may have to share a domain (domain.h); which provider pins memory is known only afterwards.
+  if (preference.rdma) hints->domain_attr->threading = FI_THREAD_SAFE;
   fi_info* raw = nullptr;
   const int rc = fi_getinfo(kApiVersion, nullptr, nullptr, 0, hints.get(), &raw);
   const InfoHandle list(raw);
@@ -210,7 +212,7 @@ InfoHandle make_hints(const std::string& provider) {
   hints->mode = FI_CONTEXT | FI_CONTEXT2;
   hints->domain_attr->mr_mode =
       FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY | FI_MR_ENDPOINT;
-  // An endpoint has a domain of its own and one thread: no locks inside the provider.
+  // An endpoint with a domain of its own has one thread: no locks inside the provider.
   hints->domain_attr->threading = FI_THREAD_DOMAIN;
   hints->domain_attr->control_progress = FI_PROGRESS_MANUAL;
   hints->domain_attr->data_progress = FI_PROGRESS_MANUAL;

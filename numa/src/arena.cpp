@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::string_view kOperation = "Arena::create";
 constexpr unsigned kMostPrefaultThreads = 64;
+/// Of a segment, each time somebody asks for the report: a millisecond. All of 16 MiB, a sample of more; and
+/// all huge pages of 8 GiB.
+constexpr std::uint64_t kMostPagesLookedAt = 4096;
 
 /// The nodes to lie on, checked.
 Result<std::vector<NodeId>> choose_nodes(const Topology& topology, const ArenaOptions& options) {
@@ -73,6 +76,26 @@ std::uint64_t memory_to_keep(const SystemFiles& system) {
   constexpr std::uint64_t kLeast = 64_MiB;
   constexpr std::uint64_t kShare = 32;
   return std::max(kLeast, system.memory_limit().bytes / kShare);
+}
+
+/// Segments are bound by preference (see bind_segment): what lies elsewhere has to be said.
+void look_where_it_lies(const Segment& segment, const SegmentMemory& memory, SegmentReport& report) {
+  const PagesSeen seen =
+      look_at_pages({segment.base, segment.bytes}, memory.page_bytes, segment.node, kMostPagesLookedAt);
+  if (seen.elsewhere == 0) return;
+  report.bound = false;
+  const bool reserved = memory.pages == Pages::huge_2m || memory.pages == Pages::huge_1g;
+  add_note(report.note,
+           reserved
+               ? fmt::format("{} pages lie on other nodes, another process took those of node {}; reserve "
+                             "more: {}",
+                             seen.elsewhere, segment.node.value,
+                             SystemFiles::huge_pages_path(segment.node, memory.page_bytes))
+               : fmt::format("{} of {} pages looked at lie on other nodes, node {} had no more memory; end "
+                             "what takes it (or only files it has read: echo 1 > "
+                             "/proc/sys/vm/drop_caches), or open the store with a smaller arena "
+                             "(HOLDFAST_ARENA)",
+                             seen.elsewhere, seen.there, segment.node.value));
 }
 
 }  // namespace
@@ -165,20 +188,7 @@ std::vector<SegmentReport> Arena::report() const {
       report.bytes_prefaulted = impl_->prefault->bytes_done(i);
       if (const std::string note = impl_->prefault->note(i); !note.empty()) add_note(report.note, note);
     }
-    // Reserved pages are bound by preference (see bind_segment): what lies elsewhere has to be said.
-    const bool reserved = memory.pages == Pages::huge_2m || memory.pages == Pages::huge_1g;
-    if (reserved && memory.bound) {
-      const std::uint64_t elsewhere =
-          pages_elsewhere({segment.base, segment.bytes}, memory.page_bytes, segment.node);
-      if (elsewhere > 0) {
-        report.bound = false;
-        add_note(report.note,
-                 fmt::format(
-                     "{} pages lie on other nodes, another process took those of node {}; reserve more: {}",
-                     elsewhere, segment.node.value,
-                     SystemFiles::huge_pages_path(segment.node, memory.page_bytes)));
-      }
-    }
+    if (memory.bound) look_where_it_lies(segment, memory, report);
     reports.push_back(std::move(report));
   }
   return reports;

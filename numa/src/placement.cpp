@@ -37,21 +37,26 @@ int bind_memory(std::span<std::byte> range, NodeId node, Binding binding) noexce
   return rc == 0 ? 0 : errno;
 }
 
-std::uint64_t pages_elsewhere(std::span<const std::byte> range, std::uint64_t page_bytes, NodeId node) {
+PagesSeen look_at_pages(std::span<const std::byte> range, std::uint64_t page_bytes, NodeId node,
+                        std::uint64_t most) {
   constexpr std::size_t kBatch = 1024;
   std::array<const void*, kBatch> pages{};
   std::array<int, kBatch> status{};
-  std::uint64_t elsewhere = 0;
+  const std::uint64_t all = (range.size() + page_bytes - 1) / page_bytes;
+  const std::uint64_t step = page_bytes * std::max<std::uint64_t>((all + most - 1) / most, 1);
+  PagesSeen seen;
   for (std::uint64_t at = 0; at < range.size();) {
     std::size_t count = 0;
-    for (; count < kBatch && at < range.size(); at += page_bytes) pages[count++] = range.data() + at;
+    for (; count < kBatch && at < range.size(); at += step) pages[count++] = range.data() + at;
     // Without target nodes the call only reports: a node, or a negative errno for a page that is not there.
-    if (::syscall(SYS_move_pages, 0, count, pages.data(), nullptr, status.data(), 0) != 0) return 0;
-    elsewhere += static_cast<std::uint64_t>(std::count_if(
-        status.begin(), status.begin() + static_cast<std::ptrdiff_t>(count),
-        [&](int where) { return where >= 0 && static_cast<std::uint32_t>(where) != node.value; }));
+    if (::syscall(SYS_move_pages, 0, count, pages.data(), nullptr, status.data(), 0) != 0) return {};
+    for (const int where : std::span(status).first(count)) {
+      if (where < 0) continue;
+      ++seen.there;
+      if (static_cast<std::uint32_t>(where) != node.value) ++seen.elsewhere;
+    }
   }
-  return elsewhere;
+  return seen;
 }
 
 void keep_thread_on(const std::vector<std::uint32_t>& cpus) {

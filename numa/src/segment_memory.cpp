@@ -116,16 +116,15 @@ void bind_segment(SegmentMemory& segment, const SegmentRequest& request, const S
     return;
   }
   const Mapping& mapping = segment.memory.mapping;
-  // Pages of a hugetlb file are reserved machine-wide: if another process takes the node's last ones after
-  // we have looked, a strict binding would turn the next touch into SIGBUS. Preferring the node costs a
-  // distant page instead, which the report shows.
+  // A strict binding turns a shortage into a signal: SIGBUS where another process has taken the node's last
+  // huge pages (they are reserved machine-wide), SIGKILL where it has taken its last memory, whatever was
+  // free when this was called. Preferring the node costs distant pages instead, which the report shows.
   const bool reserved = is_reserved_kind(segment.pages);
-  // And where the node has too little left for its segment, the kernel would end the process that touches the
-  // last of it. Otherwise a strict binding is better: the kernel then drops file pages before it goes
-  // elsewhere.
+  const bool required = !reserved && request.pages.demand == PagePolicy::Demand::require;
+  const Binding binding = required ? Binding::strict : Binding::preferred;
   const auto left = system.node_available(request.node);
-  const bool short_of_memory = !reserved && request.other_nodes && left && *left < mapping.bytes();
-  const Binding binding = reserved || short_of_memory ? Binding::preferred : Binding::strict;
+  const bool short_of_memory =
+      !reserved && !required && request.other_nodes && left && *left < mapping.bytes();
   const int error = bind_memory({mapping.base(), mapping.bytes()}, request.node, binding);
   segment.bound = error == 0 && !short_of_memory;
   if (short_of_memory)

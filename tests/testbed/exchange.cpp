@@ -1,8 +1,11 @@
 // Everybody gets what everybody put, in every way there is: from memory where they share a host, through the
 // fabric where they do not.
 #include <cstdlib>
+#include <fstream>
 #include <set>
+#include <thread>
 
+#include "holdfast/fabric/ofi.h"
 #include "tests/testbed/job.h"
 
 namespace holdfast::test {
@@ -135,6 +138,47 @@ void erase_one_each(Store& store) {
                       Code::not_found));
 }
 
+/// A segment on each of the nodes, on huge pages, and objects on all of them.
+void expect_nodes(const Store& store, std::uint32_t nodes) {
+  const Stats stats = store.stats();
+  EXPECT_EQ(stats.nodes.size(), nodes);
+  for (const NodeStats& node : stats.nodes) {
+    fmt::print("rank {}: node {}: {} on {} pages, {} objects\n", store.rank(), node.segment.asked.value,
+               format_bytes(node.segment.bytes), to_string(node.segment.pages), node.objects);
+    EXPECT_EQ(node.segment.pages, numa::Pages::huge_2m) << node.segment.note;
+    EXPECT_TRUE(node.segment.bound) << node.segment.note;
+    EXPECT_GT(node.objects, 0U) << node.segment.asked.value;
+  }
+}
+
+/// More threads than there are lanes: all endpoints that a member has at most are open afterwards.
+void get_from_many_threads(Store& store) {
+  const std::uint32_t next = (store.rank() + 1) % store.size();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 20; ++i)
+    threads.emplace_back([&store, next] {
+      const auto pin = store.get(name("object", next, 4096), kLong);
+      EXPECT_TRUE(good(pin) && is_pattern(pin->bytes(), seed_of(next, 4096)));
+    });
+  for (std::thread& thread : threads) thread.join();
+}
+
+/// What is pinned for a device, by the kernel, is what open checked the limit for: the arena once, whoever
+/// reads into it, and the endpoints' own.
+void expect_pinned_once(const Store& store) {
+  std::uint64_t arena = 0, pinned = 0;
+  for (const NodeStats& node : store.stats().nodes) arena += node.segment.bytes;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmPin:")) pinned = std::stoull(line.substr(6)) * 1024;
+  const std::uint32_t endpoints = StoreOptions{}.reading_endpoints + 1;
+  fmt::print("rank {}: {} pinned, for an arena of {} and up to {} endpoints\n", store.rank(),
+             format_bytes(pinned), format_bytes(arena), endpoints);
+  if (!store.stats().provider.starts_with("verbs")) return;
+  EXPECT_GE(pinned, arena);
+  EXPECT_LE(pinned, fabric::bytes_to_pin({.memory = arena, .most_endpoints = endpoints}));
+}
+
 }  // namespace
 
 void run_exchange(Store& store, const JobOptions& options) {
@@ -153,9 +197,14 @@ void run_exchange(Store& store, const JobOptions& options) {
   if (options.hosts != 0) {
     EXPECT_EQ(hosts.size(), options.hosts);
   }
+  if (options.nodes != 0) {
+    expect_nodes(store, options.nodes);
+  }
   if (options.ranks != 0) {
     EXPECT_EQ(store.size(), options.ranks);
   }
+  get_from_many_threads(store);
+  expect_pinned_once(store);
   ASSERT_TRUE(good(store.barrier(kLong)));
   promise_one_each(store);
   ask_about_own(store);

@@ -64,7 +64,7 @@ const std::map<std::string, std::function<void(Store&, const JobOptions&)>> kSce
 
 constexpr const char* kUsage =
     "usage: testbed_job exchange|cut|killed|wire [--control DIRECTORY] [--interface NAME] [--provider NAME]\n"
-    "       [--hosts N] [--ranks N] [--deadline SECONDS]\n"
+    "       [--hosts N] [--ranks N] [--nodes N] [--deadline SECONDS]\n"
     "One rank of a job, for the scripts in ci/testbed. Exit code: 0 all was as expected, 1 not, 2 wrong "
     "usage.\n";
 
@@ -84,6 +84,8 @@ std::optional<JobOptions> parse(int argc, char** argv) {
       options.deadline = std::chrono::seconds(std::atoi(argv[i + 1]));
     else if (key == "--hosts")
       options.hosts = static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
+    else if (key == "--nodes")
+      options.nodes = static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
     else if (key == "--ranks")
       options.ranks = static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
     else

@@ -33,6 +33,7 @@ struct JobOptions {
   std::string provider;       ///< expected; empty: any
   std::uint32_t hosts = 0;    ///< expected; 0: any
   std::uint32_t ranks = 0;    ///< expected; 0: any
+  std::uint32_t nodes = 0;    ///< that segments lie on, expected; 0: any
 };
 
 /// What a member of run_exchange has, whatever HOLDFAST_ARENA says: less than it puts, and enough for what it

@@ -285,6 +285,29 @@ TEST_F(PlacementTest, WhatDoesNotFitOntoANodeLiesOnOthersAndNobodyIsKilled) {
   EXPECT_GT(pages.size(), 1U) << "more than its node has: " << ::testing::PrintToString(pages);
 }
 
+TEST_F(PlacementTest, WhatDoesNotFitAnyMoreAfterOpenLiesElsewhereAndIsSaid) {
+  if (std::getenv("IN_TESTBED_VM") == nullptr)
+    GTEST_SKIP() << "only a throw-away machine's memory may be eaten up";
+  constexpr std::uint64_t kSegment = 128_MiB, kLeft = 64_MiB;
+  const std::uint32_t poor = nodes_with_memory().back();
+  Store store = open(on_all_nodes(kSegment));
+  EXPECT_TRUE(of_node(store, poor).segment.bound) << of_node(store, poor).segment.note;
+  const Glutton glutton(poor, kLeft);  // another rank, for instance, which has found as much room
+  ASSERT_TRUE(glutton.full());
+  PutOptions options = no_wait();
+  options.node = numa::NodeId{poor};
+  for (std::uint64_t put = 0; put < kSegment / 1_MiB - 8; ++put) {
+    const auto ref = store.put(pattern(1_MiB, put), options);
+    ASSERT_TRUE(good(ref)) << put;
+    kept_.push_back(*ref);
+    const auto pin = store.get(*ref, kLong);
+    ASSERT_TRUE(good(pin) && is_pattern(pin->bytes(), put)) << put;
+  }
+  const numa::SegmentReport report = of_node(store, poor).segment;
+  EXPECT_FALSE(report.bound);
+  EXPECT_NE(report.note.find("lie on other nodes"), std::string::npos) << report.note;
+}
+
 TEST_F(PlacementTest, AnArenaOnSomeNodesLiesOnThese) {
   for (const std::uint32_t node : nodes_with_memory()) {
     StoreOptions options = small_options();

@@ -18,6 +18,7 @@ fabric::OfiCandidate provider(std::string name, bool rdma, bool usable) {
   candidate.info.domain = "eth0";
   candidate.info.rdma = rdma;
   candidate.info.exposes_lazily = !rdma;
+  candidate.info.needs_attach = rdma;
   candidate.usable = usable;
   candidate.reason = usable ? "the best there is" : "passed over";
   return candidate;
@@ -192,6 +193,18 @@ TEST(doctor, finds_too_little_locked_memory_only_where_a_device_needs_it) {
   expect(machine, "locked memory", Health::problem, "ulimit -l");
   machine.most_locked_memory = 8_MiB;
   expect(machine, "locked memory", Health::problem, "limits.conf");
+}
+
+TEST(doctor, counts_the_arena_once_and_the_buffers_of_all_endpoints_as_locked) {
+  Machine machine = healthy();
+  machine.providers = std::vector{provider("verbs;ofi_rxm", true, true)};
+  const StoreOptions& options = *machine.options;
+  const std::uint64_t wanted =
+      options.arena.bytes + (options.reading_endpoints + 1) * fabric::kPinnedAnEndpoint;
+  machine.locked_memory = wanted;
+  EXPECT_EQ(finding(machine, "locked memory").health, Health::ok);
+  machine.locked_memory = wanted - 1;
+  EXPECT_EQ(finding(machine, "locked memory").health, Health::problem);
 }
 
 TEST(doctor, warns_of_a_small_or_missing_dev_shm) {

@@ -13,7 +13,9 @@
 #include "fabric/ofi/address.h"
 #include "fabric/ofi/deadline_heap.h"
 #include "fabric/ofi/errors.h"
+#include "fabric/ofi/locked_memory.h"
 #include "fabric/ofi/refusal_probe.h"
+#include "holdfast/base/units.h"
 
 namespace holdfast::fabric::ofi {
 namespace {
@@ -101,6 +103,27 @@ TEST(OfiErrors, NoMemoryAtRegistrationNamesTheLimitAndTheRemedy) {
   EXPECT_NE(error.detail.find("ulimit -l"), std::string::npos) << error.detail;
   EXPECT_NE(error.detail.find("1 GiB"), std::string::npos) << error.detail;
   EXPECT_EQ(fail_registration(-FI_EINVAL, "Endpoint::expose", 1).value().code, Code::invalid);
+  const Error none = fail_registration(-FI_EPERM, "Endpoint::expose", 1).value();  // where the limit is 0
+  EXPECT_NE(none.detail.find("ulimit -l"), std::string::npos) << none.detail;
+}
+
+TEST(OfiLockedMemory, IsAskedForBeforeAnythingIsPinned) {
+  FabricInfo info;
+  info.rdma = info.needs_attach = true;
+  const OfiOptions options{.memory = 1_GiB, .most_endpoints = 3};
+  const std::uint64_t wanted = 1_GiB + 3 * kPinnedAnEndpoint;
+  EXPECT_EQ(bytes_to_pin(options), wanted);
+  EXPECT_TRUE(check_locked_memory(info, options, {}, 1_TiB)) << "there is no limit";
+  EXPECT_TRUE(check_locked_memory(info, options, {.soft = wanted}, 0));
+  const Status refused = check_locked_memory(info, options, {.soft = wanted - 1}, 0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::denied);
+  EXPECT_NE(refused.error().detail.find("ulimit -l"), std::string::npos) << refused.error().detail;
+  EXPECT_FALSE(check_locked_memory(info, options, {.soft = wanted}, 4096)) << "some is locked already";
+  EXPECT_FALSE(check_locked_memory(info, options, {.soft = 4096}, 8192)) << "more than may be";
+  EXPECT_TRUE(check_locked_memory(info, {}, {.soft = 0}, 0)) << "nobody said what will be exposed";
+  info.rdma = info.needs_attach = false;
+  EXPECT_TRUE(check_locked_memory(info, options, {.soft = 0}, 0)) << "TCP pins nothing";
 }
 
 TEST(OfiAddress, OfAnotherProviderIsRefusedWithTheReason) {

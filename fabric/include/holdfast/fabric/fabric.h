@@ -113,7 +113,9 @@ class Endpoint {
   virtual Result<RemoteMemory> expose(std::span<const std::byte> memory) = 0;
 
   /// Makes `memory` usable as destination of reads, until the endpoint closes. Nothing to do where
-  /// !info().needs_attach. Errors: denied (locked-memory limit), system.
+  /// !info().needs_attach. Where a device pins memory, endpoints of a fabric that expose or attach exactly
+  /// the same share one registration, which lives as long as one of them: so must the memory. Errors: denied
+  /// (locked-memory limit), system.
   virtual Status attach(std::span<std::byte> memory) = 0;
 
   /// Prepares for talking to an address. Does not wait for the peer. The same address gives the same PeerId.

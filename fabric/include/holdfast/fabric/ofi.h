@@ -23,6 +23,29 @@ struct OfiOptions {
   /// Endpoints that the caller opens at once at least: where ports are few, so many are tried. A member has
   /// one to serve and one to read.
   std::uint32_t least_endpoints = 2;
+  /// Bytes that the caller will expose and attach, and the endpoints it will have at most. Where the device
+  /// pins memory, and the limit on locked memory is too low for all of it, open_ofi() says so; nothing is
+  /// pinned yet. 0 bytes: not looked at.
+  std::uint64_t memory = 0;
+  std::uint32_t most_endpoints = 2;
+};
+
+/// What an endpoint pins beside memory that is exposed and attached: its buffers, the provider's, and its
+/// queues. Seen with verbs;ofi_rxm: see docs/testbed.md, `verbs-user`.
+inline constexpr std::uint64_t kPinnedAnEndpoint = 8ULL << 20;
+
+/// True where registered memory is pinned, and counts against the limit on locked memory (verbs, efa).
+bool pins_memory(const FabricInfo& info) noexcept;
+
+/// What would be pinned there: `options.memory`, once, and the endpoints' own.
+std::uint64_t bytes_to_pin(const OfiOptions& options) noexcept;
+
+/// What a process may pin (RLIMIT_MEMLOCK); UINT64_MAX: as much as there is, or it is exempt (CAP_IPC_LOCK).
+struct LockedMemory {
+  std::uint64_t soft = UINT64_MAX;
+  std::uint64_t hard = UINT64_MAX;  ///< what the soft one can be raised to
+
+  static LockedMemory of_this_process();
 };
 
 /// One provider that was looked at, for `holdfast doctor` and for the log.
@@ -35,14 +58,15 @@ struct OfiCandidate {
 /// Chooses a provider and opens it. Order: RDMA-capable (verbs, efa, cxi, psm3, psm2, psm), then `net` or
 /// `tcp` with the xnet protocol, then `tcp;ofi_rxm`. A fall-back to TCP is logged as a warning where RDMA
 /// hardware is present, else at info; FabricInfo::reason always says it. A candidate on which no endpoint can
-/// be opened is passed over with a warning. Errors: unsupported (no provider fits, or the one asked for is
-/// not there; lists what is), denied (a limit on open files, or no local port for the two endpoints that a
-/// member needs at least; says how to raise it; no other TCP is tried then), system. Takes 0.2 s the first
-/// time in a process (libfabric loads all its providers), then 1 ms. Any thread, but the first call changes
-/// the process: signal handlers that libfabric's dependencies installed while they were loaded are taken out
-/// (for those loaded before main() that has been done by then; SIGINT and others are the default again; the
-/// program's own stay), and with soft-RoCE devices FI_UNIVERSE_SIZE is set to 32 where it was unset. Call it
-/// before starting threads that read the environment. `clock` outlives the fabric.
+/// be opened is passed over with a warning, but not an RDMA device that only lacks locked memory. Errors:
+/// unsupported (no provider fits, or the one asked for is not there; lists what is), denied (the limit on
+/// locked memory, see OfiOptions::memory; or, over TCP, one on open files, or no local port for the two
+/// endpoints that a member needs at least; says how to raise it; nothing else is tried then), system. Takes
+/// 0.2 s the first time in a process (libfabric loads all its providers), then 1 ms. Any thread, but the
+/// first call changes the process: signal handlers that libfabric's dependencies installed while they were
+/// loaded are taken out (for those loaded before main() that has been done by then; SIGINT and others are the
+/// default again; the program's own stay), and with soft-RoCE devices FI_UNIVERSE_SIZE is set to 32 where it
+/// was unset. Call it before starting threads that read the environment. `clock` outlives the fabric.
 Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock& clock = real_clock());
 
 /// The local ports that libfabric's variables leave to the endpoints of a provider, on each host.

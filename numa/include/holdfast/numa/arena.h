@@ -23,8 +23,10 @@ std::string_view to_string(Pages pages) noexcept;  ///< "base", "transparent", "
 /// The largest pages to try for; smaller ones follow in order (1 GiB, 2 MiB, transparent, base).
 struct PagePolicy {
   enum class Demand : std::uint8_t {
-    prefer,   ///< take the next smaller pages where there are none, and report it
-    require,  ///< fail with `unsupported` where there are none, saying how to reserve them
+    prefer,  ///< take the next smaller pages where there are none, and report it
+    /// Fail with `unsupported` where there are none, saying how to reserve them. Base and transparent pages
+    /// are bound strictly then: where their node runs out of memory later, the kernel ends the process.
+    require,
   };
   Pages largest = Pages::huge_1g;
   Demand demand = Demand::prefer;
@@ -54,8 +56,8 @@ struct SegmentReport {
   NodeId asked;  ///< node that was asked for
   std::uint64_t bytes = 0;
   Pages pages = Pages::base;  ///< what was got
-  /// The kernel took the binding to `asked`, which has memory enough, and no huge page lies elsewhere (they
-  /// are bound by preference: see numa/README.md).
+  /// The kernel took the binding to `asked`, which had memory enough then, and no page that was looked at (up
+  /// to 4096, evenly spread) lies elsewhere now: they are bound by preference, see numa/README.md.
   bool bound = false;
   std::uint64_t bytes_prefaulted = 0;  ///< so far
   std::string note;                    ///< why it is not what was asked for, and the fix; empty if it is
