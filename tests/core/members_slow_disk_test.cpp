@@ -95,6 +95,27 @@ TEST_P(MembersSlowDiskTest, WhatIsInMemoryDoesNotWaitForADiskThatStandsStill) {
   EXPECT_TRUE(directory.files().empty());
 }
 
+// Small objects that are wanted together share reads, of up to 1 MiB.
+const Scenario kTogether("small_objects_come_back", [](Line&) {
+  constexpr std::uint64_t kSmall = 16_KiB, kSmallObjects = 512;
+  Store store = join();
+  std::vector<ObjectRef> refs, others;
+  for (std::uint64_t i = 0; i < kSmallObjects; ++i) refs.push_back(store.put(pattern(kSmall, i)).value());
+  for (std::uint64_t i = 0; i < kObjects; ++i) others.push_back(store.put(pattern(kSize, i)).value());
+  ASSERT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
+  ASSERT_TRUE(on_disk(store, refs.front()) && on_disk(store, refs.back()));
+  others.clear();  // room for those that come back: nothing has to be written for it
+  ASSERT_TRUE(comes_true([&] {
+    const Stats stats = store.stats();
+    return stats.objects - stats.cached == kSmallObjects;
+  }));
+  const std::uint64_t before = disk_transfers();
+  ASSERT_TRUE(good(store.prefetch(refs)));
+  ASSERT_TRUE(comes_true([&] { return store.stats().restores == kSmallObjects; }));
+  EXPECT_LT(disk_transfers() - before, kSmallObjects / 8);
+  for (std::uint64_t i = 0; i < kSmallObjects; ++i) EXPECT_TRUE(comes(store, refs[i], i));
+});
+
 // Rank 0 is killed while a write, or a read, of its disk stands still. Rank 1 holds what is concerned.
 void expect_loss(Store& store, Line& test, const ObjectRef& lost) {
   EXPECT_TRUE(fails(store.get(lost, kLong), Code::owner_lost));
@@ -143,6 +164,15 @@ const Scenario kKilledReading("killed_while_it_reads", [](Line& test) {
   test.say("stands still");
   (void)test.hear();  // never comes
 });
+
+TEST(MembersDiskReadsTest, SmallObjectsThatAreWantedTogetherShareReads) {
+  const TemporaryDirectory directory;
+  Ranks ranks("small_objects_come_back", {.size = 1,
+                                          .variables = {{"HOLDFAST_ARENA", "32MiB"},
+                                                        {"HOLDFAST_SPILL", directory.path()},
+                                                        {"HOLDFAST_LOG", "error"}}});
+  EXPECT_TRUE(ranks.all_good());
+}
 
 class MembersKilledAtTheDiskTest : public MembersSlowDiskTest {
  protected:
