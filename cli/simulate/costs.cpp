@@ -25,6 +25,7 @@ constexpr FabricDefaults kRdma{3'000, 1'000'000, 20e9};
 constexpr double kDiskWrite = 2.0e9, kDiskRead = 2.5e9, kDiskLatency = 80'000;
 constexpr double kChecksumNsPerByte = 1 / 18.0;  // of memory that is in no cache
 constexpr double kTcpLatency = 1'000;
+constexpr double kNamePerMember = 3;
 // What nanoseconds, bytes a second and operations a second can be.
 constexpr double kLeastFigure = 1e-2, kMostFigure = 1e15;
 
@@ -143,6 +144,8 @@ void read_work(Reader& reader, Costs& costs) {
       {{8, "get_shared/8/verified", 92}, {1024, "get_shared/1024/verified", 119}}, Reader::As::times);
   costs.work.get_own.ns_per_byte_beyond = costs.work.get_shared.ns_per_byte_beyond = kChecksumNsPerByte;
   costs.figures.push_back({"check of an object in memory", 1e9 / kChecksumNsPerByte, "B/s", "default"});
+  costs.work.name_ns_per_member = kNamePerMember;
+  costs.figures.push_back({"choice of a name's home, a member", kNamePerMember, "ns", "default"});
 }
 
 void read_disk(Reader& reader, Costs& costs, std::uint64_t object_bytes) {

@@ -46,12 +46,12 @@ Result<Costs> read_costs(const std::optional<std::string>& text, std::optional<F
 
 /// What the user knows better than a benchmark of one machine. Zero: nothing.
 struct LinkChoices {
-  double link_bytes_per_s = 0;  ///< of a host's link; else as fast as large gets
-  double latency_ns = 0;        ///< one way, within a rack; else a share of the time of a small get
-  double core_latency_ns = 0;   ///< one way, in addition, between racks; else as much as within one
-  double oversubscription = 1;  ///< of a rack's uplink: what its hosts could send, by what gets through
-  std::uint32_t hosts_per_rack = 1;
-  std::uint32_t cores = 0;  ///< a host; 0: as many as there are threads
+  double link_bytes_per_s = 0;       ///< of a host's link; else as fast as large gets
+  double latency_ns = 0;             ///< one way, within a rack; else a share of the time of a small get
+  double core_latency_ns = 0;        ///< one way, in addition, between racks; else as much as within one
+  double oversubscription = 1;       ///< of a rack's uplink: what its hosts could send, by what gets through
+  std::uint32_t hosts_per_rack = 1;  ///< of the fullest: all uplinks are alike
+  std::uint32_t cores = 0;           ///< a host; 0: as many as there are threads
 };
 
 /// LogGP figures such that on an idle network a get of 8 bytes takes what was measured, and large ones come

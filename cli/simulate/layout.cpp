@@ -66,6 +66,8 @@ Result<Layout> parse_layout(const std::string& text) {
   }
   if (layout.racks > layout.hosts)
     return bad(fmt::format("{} racks for {} hosts leave racks empty", layout.racks, layout.hosts));
+  if (layout.oversubscription != 1 && layout.racks == 1)
+    return bad("oversubscription is of the links between racks, and all hosts are in one; give racks");
   return layout;
 }
 

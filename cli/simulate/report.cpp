@@ -56,13 +56,22 @@ std::string workload_text(const sim::Workload& it) {
                      it.objects, size, it.gets, it.skew);
 }
 
+/// "4 hosts", or of more of them: "2 of 4 hosts".
+std::string some_of(std::size_t used, std::uint32_t all, std::string_view what) {
+  const char* const plural = all == 1 ? "" : "s";
+  if (used == all) return fmt::format("{} {}{}", all, what, plural);
+  return fmt::format("{} of {} {}{}", used, all, what, plural);
+}
+
 std::string layout_text(const Simulated& s) {
   const std::uint32_t members = s.options.workload.members;
-  const std::uint32_t hosts = (members + s.layout.per_host - 1) / s.layout.per_host;
-  std::string text =
-      fmt::format("{} on {} host{} of {}", members, hosts, hosts == 1 ? "" : "s", s.layout.per_host);
+  const std::size_t hosts = s.forecast.host_links.size(), racks = s.forecast.uplinks.size();
+  const bool full = members % s.layout.per_host == 0;
+  std::string text = fmt::format("{} on {}, {}{} on each", members, some_of(hosts, s.layout.hosts, "host"),
+                                 full ? "" : "up to ", s.layout.per_host);
   if (s.layout.racks > 1)
-    text += fmt::format(", {} racks, oversubscription {:g}", s.layout.racks, s.layout.oversubscription);
+    text += fmt::format(", in {}, oversubscription {:g}", some_of(racks, s.layout.racks, "rack"),
+                        s.layout.oversubscription);
   text += s.layout.cores > 0 ? fmt::format(", {} cores a host", s.layout.cores) : ", a core for each thread";
   text += s.costs.fabric == FabricKind::tcp ? "; TCP" : "; RDMA";
   text += fmt::format(" ({})", s.costs.fabric_source);
@@ -182,6 +191,8 @@ nlohmann::ordered_json simulated_json(const Simulated& s) {
   json["topology"] = {{"hosts", s.layout.hosts},
                       {"per_host", s.layout.per_host},
                       {"racks", s.layout.racks},
+                      {"hosts_used", it.host_links.size()},
+                      {"racks_used", it.uplinks.size()},
                       {"oversubscription", s.layout.oversubscription},
                       {"cores", s.layout.cores},
                       {"fabric", s.costs.fabric == FabricKind::tcp ? "tcp" : "rdma"},

@@ -86,6 +86,9 @@ Result<Simulated> plan(const SimulateOptions& given) {
     return fail(Code::invalid, kOperation,
                 fmt::format("{} members do not fit on {} hosts with {} each; give a larger --topology",
                             workload.members, all.layout.hosts, all.layout.per_host));
+  if (given.core_latency_us > 0 && all.layout.racks == 1)
+    return fail(Code::invalid, kOperation,
+                "--core-latency-us is between racks, and all hosts are in one; give racks in --topology");
   std::optional<std::string> costs;
   if (!given.costs.empty()) {
     HOLDFAST_TRY(costs, read_file(given.costs));
@@ -95,7 +98,8 @@ Result<Simulated> plan(const SimulateOptions& given) {
   HOLDFAST_TRY(all.costs, read_costs(costs, fabric, workload.object_bytes));
 
   all.options.members_per_host = all.layout.per_host;
-  all.options.hosts_per_rack = all.layout.hosts_per_rack();
+  all.options.hosts = all.layout.hosts;
+  all.options.racks = all.layout.racks;
   all.options.same_host = given.same_host == "fabric" ? SameHost::fabric : SameHost::memory;
   const bool spills = workload.pattern == sim::Pattern::outofcore;
   all.options.disks = given.disks > 0 ? given.disks : spills ? 1 : 0;
@@ -112,7 +116,7 @@ Result<Simulated> plan(const SimulateOptions& given) {
                                                .latency_ns = given.link_latency_us * 1e3,
                                                .core_latency_ns = given.core_latency_us * 1e3,
                                                .oversubscription = all.layout.oversubscription,
-                                               .hosts_per_rack = all.options.hosts_per_rack,
+                                               .hosts_per_rack = all.layout.hosts_per_rack(),
                                                .cores = all.layout.cores});
   all.options.disk = disk_of(all.costs);
   all.options.work = all.costs.work;

@@ -1,5 +1,7 @@
 #include "sim/cluster.h"
 
+#include <algorithm>
+
 #include "holdfast/base/check.h"
 
 namespace holdfast::sim {
@@ -8,6 +10,13 @@ namespace {
 constexpr std::uint64_t kLifeStream = 1000;  // of the timeline's randomness; those of the network are lower
 constexpr std::uint32_t kFirstDisk = 1'000'000;  // disks' numbers, beyond those of lives
 constexpr std::uint32_t kMostDisks = 8;
+
+/// A host's disks as one of its members sees them: one that is as fast as its even share.
+DiskOptions share_of(std::uint32_t disks, std::uint32_t members, DiskOptions each) noexcept {
+  for (std::uint64_t* rate : {&each.read_bytes_per_second, &each.write_bytes_per_second})
+    *rate = std::max<std::uint64_t>(1, *rate * disks / members);
+  return each;
+}
 
 }  // namespace
 
@@ -38,13 +47,10 @@ Result<std::unique_ptr<Cluster>> Cluster::start(std::uint64_t seed, const Cluste
   auto cards = std::make_shared<std::vector<Card>>();
   HostId host;
   for (std::uint32_t rank = 0; rank < options.members; ++rank) {
-    if (rank % options.members_per_host == 0)
-      host = cluster->network_.add_host(rank / options.members_per_host / options.hosts_per_rack);
+    if (rank % options.members_per_host == 0) host = cluster->add_host(rank / options.members_per_host);
     Member& member = cluster->members_[rank];
     member.process = cluster->network_.start(host);
-    for (std::uint32_t disk = 0; disk < options.disks; ++disk)
-      member.disks.push_back(
-          std::make_unique<Disk>(cluster->timeline_, kFirstDisk + rank * kMostDisks + disk, options.disk));
+    cluster->add_disks(rank);
     HOLDFAST_TRY(member.life, cluster->begin({rank}));
     cards->push_back(member.life->card());
   }
@@ -52,6 +58,25 @@ Result<std::unique_ptr<Cluster>> Cluster::start(std::uint64_t seed, const Cluste
   cluster->cards_ = cards;
   for (Member& member : cluster->members_) HOLDFAST_DO(member.life->join(cluster->cards_));
   return cluster;
+}
+
+HostId Cluster::add_host(std::uint32_t number) {
+  return network_.add_host(options_.racks.empty() ? number / options_.hosts_per_rack
+                                                  : options_.racks.at(number));
+}
+
+void Cluster::add_disks(std::uint32_t rank) {
+  std::uint32_t disks = options_.disks;
+  DiskOptions each = options_.disk;
+  if (options_.host_disks > 0) {
+    const std::uint32_t first = rank - rank % options_.members_per_host;
+    const std::uint32_t members = std::min(options_.members_per_host, size() - first);
+    disks = 1;
+    each = share_of(options_.host_disks, members, each);
+  }
+  for (std::uint32_t disk = 0; disk < disks; ++disk)
+    members_[rank].disks.push_back(
+        std::make_unique<Disk>(timeline_, kFirstDisk + rank * kMostDisks + disk, each));
 }
 
 Life* Cluster::running(MemberId member) {

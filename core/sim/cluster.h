@@ -22,8 +22,10 @@ struct ClusterOptions {
   std::uint32_t members = 2;
   std::uint32_t members_per_host = 1;  ///< ranks one after the other
   std::uint32_t hosts_per_rack = 4;
-  std::uint32_t disks = 0;  ///< of each member, to spill to
-  std::string topology;     ///< of each host, in hwloc's words for synthetic ones; empty: one node
+  std::vector<std::uint32_t> racks;  ///< of each host, instead of hosts_per_rack
+  std::uint32_t disks = 0;           ///< of each member, to spill to
+  std::uint32_t host_disks = 0;      ///< of each host, shared evenly by its members, instead of disks
+  std::string topology;              ///< of each host, in hwloc's words for synthetic ones; empty: one node
   LifeOptions life;
   NetworkOptions network;
   DiskOptions disk;
@@ -74,6 +76,8 @@ class Cluster {
   };
   Cluster(std::uint64_t seed, const ClusterOptions& options, const numa::Topology& topology);
   Result<std::unique_ptr<Life>> begin(MemberId member);
+  HostId add_host(std::uint32_t number);
+  void add_disks(std::uint32_t rank);
 
   ClusterOptions options_;
   numa::Topology topology_;

@@ -21,10 +21,30 @@ constexpr std::uint64_t kLeastBuffers = 4 * 64_KiB;
 
 tl::unexpected<Error> bad(std::string detail) { return fail(Code::invalid, "simulate", std::move(detail)); }
 
+/// Hosts that have members.
+std::uint32_t hosts_taken(const ForecastOptions& options) noexcept {
+  return (options.workload.members - 1) / options.members_per_host + 1;
+}
+
+std::uint32_t hosts_of(const ForecastOptions& options) noexcept {
+  return options.hosts > 0 ? options.hosts : hosts_taken(options);
+}
+
+Status check_places(const ForecastOptions& options) {
+  if (options.members_per_host < 1 || options.racks < 1)
+    return bad("a host has at least one member, and a cluster at least one rack");
+  const std::uint32_t hosts = hosts_of(options);
+  if (hosts_taken(options) > hosts)
+    return bad(fmt::format("{} members do not fit on {} hosts with {} each", options.workload.members, hosts,
+                           options.members_per_host));
+  if (options.racks > hosts)
+    return bad(fmt::format("{} racks for {} hosts leave racks empty", options.racks, hosts));
+  return {};
+}
+
 Status check_options(const ForecastOptions& options) {
   HOLDFAST_DO(check(options.workload));
-  if (options.members_per_host < 1 || options.hosts_per_rack < 1)
-    return bad("a host has at least one member, and a rack at least one host");
+  HOLDFAST_DO(check_places(options));
   if (options.work.put.points.empty() || options.work.get_own.points.empty() ||
       options.work.get_shared.points.empty())
     return bad("the costs of puts and gets have no point");
@@ -50,20 +70,6 @@ std::uint64_t arena_of(const ForecastOptions& options) noexcept {
   return options.arena_bytes > 0 ? options.arena_bytes : sufficient_arena(options.workload);
 }
 
-/// The disks of a host, as each of its members sees them: some of its own, or one that is slower.
-struct Share {
-  std::uint32_t disks = 0;
-  std::uint32_t slower = 1, of = 1;  ///< the bandwidth is `slower` / `of`
-};
-
-Share share_of(const ForecastOptions& options) noexcept {
-  constexpr std::uint32_t kMostDisks = 8;
-  const std::uint32_t members = options.members_per_host, disks = options.disks;
-  if (disks == 0) return {};
-  if (disks >= members) return {std::min(disks / members, kMostDisks), 1, 1};
-  return {1, disks, members};
-}
-
 SpillOptions spill_options(const ForecastOptions& options) noexcept {
   SpillOptions spill;
   // Thousands of members with the buffers of a real one would not fit this machine.
@@ -77,15 +83,14 @@ ClusterOptions cluster_options(const ForecastOptions& options) {
   ClusterOptions cluster;
   cluster.members = options.workload.members;
   cluster.members_per_host = options.members_per_host;
-  cluster.hosts_per_rack = options.hosts_per_rack;
+  for (std::uint32_t host = 0; host < hosts_taken(options); ++host)
+    cluster.racks.push_back(rack_of(host, hosts_of(options), options.racks));
   cluster.network = options.network;
+  cluster.network.core_a_thread = true;
   cluster.network.trace_contents = false;
   cluster.disk = options.disk;
   cluster.disk.trace_contents = false;
-  const Share share = share_of(options);
-  cluster.disks = share.disks;
-  for (std::uint64_t* rate : {&cluster.disk.read_bytes_per_second, &cluster.disk.write_bytes_per_second})
-    *rate = std::max<std::uint64_t>(1, *rate / share.of * share.slower);
+  cluster.host_disks = options.disks;
   cluster.life.arena_bytes = arena_of(options);
   cluster.life.catalogue_entries = sufficient_catalogue(options.workload);
   cluster.life.pins = std::max<std::uint32_t>(64, 2 * options.workload.in_flight);

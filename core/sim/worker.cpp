@@ -1,5 +1,7 @@
 #include "sim/worker.h"
 
+#include <cmath>
+
 #include "src/peers.h"
 
 namespace holdfast::sim {
@@ -71,6 +73,10 @@ Worker::Worker(Cluster& cluster, Script& script, std::uint32_t rank)
 
 Worker::Busy Worker::busy(Duration time) { return {*this, time}; }
 
+Worker::Busy Worker::choose_home() {
+  return busy(Duration(std::llround(script_.options.work.name_ns_per_member * workload_.members)));
+}
+
 void Worker::drop_all() {
   own_.clear();
   held_.clear();
@@ -101,12 +107,14 @@ void Worker::note_get(std::uint32_t owner, std::uint64_t bytes) {
 
 Task<Result<Handle>> Worker::put(std::uint64_t bytes, std::optional<Key> name) {
   co_await busy(script_.options.work.put.of(bytes));
+  if (name) co_await choose_home();
   auto handle = co_await application_.put(std::vector<std::byte>(bytes), name, kPatience);
   co_return handle;
 }
 
 /// One that is in memory here costs the thread's time; one that is not, what the network charges.
 Task<Status> Worker::get(Target target, std::uint32_t owner, std::uint64_t bytes) {
+  if (std::holds_alternative<Key>(target)) co_await choose_home();
   const auto pin = co_await application_.get(target, {}, GetOptions::Missing::wait, kPatience);
   if (!pin) co_return tl::unexpected(pin.error());
   if (pin->size() != bytes)
@@ -191,6 +199,7 @@ Task<Status> Worker::get_letter(std::uint32_t from) {
   }
   co_await window_.all_ended();
   redeemed_.clear();
+  co_await choose_home();
   Status erased = co_await application_.erase(letter, kPatience);
   co_return erased;
 }
@@ -207,6 +216,7 @@ Task<Status> Worker::get_drawn() {
   for (const std::uint32_t number : script_.draws.of(rank_)) {
     const ObjectNumber object = object_number(workload_, number);
     if (!held_.contains(number)) {
+      co_await choose_home();
       HOLDFAST_CO_TRY(Handle handle, co_await application_.lookup(object_name(object),
                                                                   GetOptions::Missing::wait, kPatience));
       held_.emplace(number, std::move(handle));

@@ -65,6 +65,8 @@ class Worker {
   };
 
   Busy busy(Duration time);
+  /// The thread chooses a name's home.
+  Busy choose_home();
   Task<Result<Handle>> put(std::uint64_t bytes, std::optional<Key> name);
   Task<Status> get(Target target, std::uint32_t owner, std::uint64_t bytes);
   void start_get(Target target, std::uint32_t owner);

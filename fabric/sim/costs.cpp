@@ -41,15 +41,20 @@ TimePoint& NetworkCore::free_core(Host& host, TimePoint wanted) {
   return *best;
 }
 
+/// Has the thread compute for `time`, from `earliest` or when it and a core are free: when it is through.
+TimePoint NetworkCore::occupy(SimEndpoint& thread, TimePoint earliest, Duration time) {
+  Process& process = this->process(thread.process());
+  const bool counted = options_.cores_per_host > 0;
+  TimePoint& until = counted || options_.core_a_thread ? thread.computes_until : process.computes_until;
+  const TimePoint wanted = std::max(earliest, until);
+  if (!counted) return until = wanted + time;
+  TimePoint& core = free_core(host(process.host), wanted);
+  return core = until = std::max(wanted, core) + time;
+}
+
 /// When the thread is through with `work` that comes now.
 TimePoint NetworkCore::compute(SimEndpoint& thread, Duration work) {
-  Process& process = this->process(thread.process());
-  const Duration time = work * process.slow;
-  if (options_.cores_per_host == 0)
-    return process.computes_until = std::max(timeline_.now(), process.computes_until) + time;
-  const TimePoint wanted = std::max(timeline_.now(), thread.computes_until);
-  TimePoint& core = free_core(host(process.host), wanted);
-  return core = thread.computes_until = std::max(wanted, core) + time;
+  return occupy(thread, timeline_.now(), work * process(thread.process()).slow);
 }
 
 /// When the thread has moved bytes that come or go from `first` to `last`: it does while they do, and is
@@ -58,16 +63,9 @@ TimePoint NetworkCore::move_bytes(SimEndpoint& thread, const LinkCost& link, std
                                   TimePoint first, TimePoint last) {
   const std::uint64_t rate = link.processor_bytes_per_second;
   if (rate == 0) return first;  // its NIC does, and knows how long that takes
-  Process& process = this->process(thread.process());
-  const Duration time =
-      Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate)) * process.slow;
-  const bool cores = options_.cores_per_host > 0;
-  TimePoint& until = cores ? thread.computes_until : process.computes_until;
-  const TimePoint wanted = std::max({first, last - time, until});
-  until = wanted + time;
-  if (!cores) return until;
-  TimePoint& core = free_core(host(process.host), wanted);
-  return core = until = std::max(wanted, core) + time;
+  const Duration time = Duration(static_cast<Duration::rep>((bytes * 1'000'000'000 + rate - 1) / rate)) *
+                        process(thread.process()).slow;
+  return occupy(thread, std::max(first, last - time), time);
 }
 
 /// How long the sender's NIC takes for so many bytes in one go; rounded up.

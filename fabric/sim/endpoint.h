@@ -78,7 +78,7 @@ class SimEndpoint final : public fabric::Endpoint {
   void take_slot() noexcept { ++slots_used_; }
   void give_back_slot() noexcept { --slots_used_; }
   std::vector<std::shared_ptr<Connection>>& incoming() noexcept { return incoming_; }
-  TimePoint computes_until;  ///< its thread, where cores are counted
+  TimePoint computes_until;  ///< its thread, where that has a core or takes one of the counted
 
  private:
   // transfers.cpp

@@ -45,7 +45,7 @@ struct Process {
   std::uint32_t slow = 1;
   std::uint32_t next_endpoint = 0;  ///< of this life
   std::uint32_t max_waiting = 0;
-  TimePoint computes_until;
+  TimePoint computes_until;       ///< where its endpoints share a core
   std::vector<Serial> endpoints;  ///< of this life, those open
   std::unique_ptr<SimFabric> fabric;
 };
@@ -96,6 +96,7 @@ class NetworkCore {
   LinkClass link_class(HostId a, HostId b) const noexcept;
   const LinkCost& cost(HostId a, HostId b) const noexcept;
   Duration delay(HostId a, HostId b);
+  TimePoint occupy(SimEndpoint& thread, TimePoint earliest, Duration time);
   TimePoint compute(SimEndpoint& thread, Duration work);
   TimePoint move_bytes(SimEndpoint& thread, const LinkCost& link, std::uint64_t bytes, TimePoint first,
                        TimePoint last);

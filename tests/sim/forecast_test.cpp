@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <vector>
 
 namespace holdfast::sim {
 namespace {
@@ -32,7 +34,7 @@ Forecast run(const ForecastOptions& options) {
 TEST(Forecast, AShuffleMovesWhatArithmeticSays) {
   ForecastOptions options = options_of(Pattern::shuffle, 8);
   options.members_per_host = 2;
-  options.hosts_per_rack = 2;
+  options.racks = 2;
   const Forecast it = run(options);
   const std::uint64_t bytes = options.workload.object_bytes;
   EXPECT_EQ(it.puts, 8u * 7 * 4);
@@ -90,7 +92,6 @@ TEST(Forecast, IsTheSameWheneverItIsAskedFor) {
 
 TEST(Forecast, ABroadcastIsBoundByTheLinkOfItsSource) {
   ForecastOptions options = options_of(Pattern::broadcast, 9);
-  options.hosts_per_rack = 9;
   options.workload.object_bytes = 1_MiB;
   options.workload.objects = 8;
   options.network.same_rack.bytes_per_second = 1'000'000'000;
@@ -113,6 +114,18 @@ TEST(Forecast, PutsTakeWhatTheyCostTheThread) {
   EXPECT_GE(run(options).put_time, 100ms);
 }
 
+TEST(Forecast, ANamesHomeIsChosenAmongAllMembers) {
+  for (const Pattern pattern : {Pattern::shuffle, Pattern::broadcast, Pattern::random}) {
+    ForecastOptions options = options_of(pattern, 8);
+    const Forecast free = run(options);
+    options.work.name_ns_per_member = 1'000'000;
+    const Forecast it = run(options);
+    // Each puts or gets at least four names, but for letters: seven, got and erased.
+    EXPECT_GE(it.put_time, free.put_time + 4 * 8 * 900us) << to_string(pattern);
+    EXPECT_GE(it.get_time, free.get_time + 4 * 8 * 900us) << to_string(pattern);
+  }
+}
+
 TEST(Forecast, MembersThatShareACoreTakeLonger) {
   ForecastOptions options = options_of(Pattern::shuffle, 8);
   options.members_per_host = 8;
@@ -123,6 +136,40 @@ TEST(Forecast, MembersThatShareACoreTakeLonger) {
   EXPECT_GE(one.put_time, 8 * 28 * options.work.put.of(options.workload.object_bytes));
   EXPECT_GT(one.put_time, 6 * many.put_time);
   EXPECT_EQ(one.get_bytes, many.get_bytes);
+}
+
+TEST(Forecast, WhereCoresAreNotCountedEachThreadHasOne) {
+  // Over TCP an owner's agent moves bytes, while its other thread takes in what comes from others.
+  ForecastOptions options = options_of(Pattern::shuffle, 8);
+  options.members_per_host = 2;
+  options.network.one_sided_needs_target = true;
+  options.network.same_rack.processor_bytes_per_second = 2'000'000'000;
+  const Forecast uncounted = run(options);
+  options.network.cores_per_host = 4;  // two threads a member
+  const Forecast enough = run(options);
+  EXPECT_EQ(uncounted.put_time, enough.put_time);
+  EXPECT_EQ(uncounted.get_time, enough.get_time);
+}
+
+TEST(Forecast, HostsAreSpreadOverAllRacks) {
+  // Host by host: the racks that five hosts are in.
+  const auto uplinks = [](std::uint32_t members, std::uint32_t hosts, std::uint32_t racks) {
+    ForecastOptions options = options_of(Pattern::shuffle, members);
+    options.hosts = hosts;
+    options.racks = racks;
+    return run(options).uplinks.size();
+  };
+  for (std::uint32_t racks = 1; racks <= 5; ++racks) EXPECT_EQ(uplinks(5, 5, racks), racks);
+  EXPECT_EQ(uplinks(5, 0, 4), 4u) << "without hosts, as many as the members take";
+  EXPECT_EQ(uplinks(4, 16, 4), 1u) << "one rack has room for all";
+  for (std::uint32_t hosts = 1; hosts < 40; ++hosts)
+    for (std::uint32_t racks = 1; racks <= hosts; ++racks) {
+      std::vector<std::uint32_t> of(racks);
+      for (std::uint32_t host = 0; host < hosts; ++host) ++of.at(rack_of(host, hosts, racks));
+      const auto [least, most] = std::ranges::minmax(of);
+      EXPECT_EQ(least, hosts / racks) << hosts << " hosts, " << racks << " racks";
+      EXPECT_EQ(most, (hosts + racks - 1) / racks) << hosts << " hosts, " << racks << " racks";
+    }
 }
 
 TEST(Forecast, WhatDoesNotFitGoesToDiskAndComesBack) {
@@ -155,6 +202,23 @@ TEST(Forecast, DisksOfAHostAreSharedByItsMembers) {
   EXPECT_LT(run(options).put_time, one.put_time / 2);
 }
 
+TEST(Forecast, AllDisksOfAHostAreUsedByThoseWhoAreThere) {
+  const auto put_time = [](std::uint32_t members, std::uint32_t per_host, std::uint32_t disks) {
+    ForecastOptions options = options_of(Pattern::outofcore, members);
+    options.workload.objects = 200;
+    options.workload.gets = 1;
+    options.arena_bytes = 2_MiB;
+    options.members_per_host = per_host;
+    options.disk.write_bytes_per_second = 10'000'000;
+    options.disks = disks;
+    return static_cast<double>(run(options).put_time.count());
+  };
+  EXPECT_NEAR(put_time(4, 4, 7) / put_time(4, 4, 4), 4.0 / 7, 0.03) << "seven disks, not four of them";
+  EXPECT_NEAR(put_time(3, 8, 2) / put_time(3, 8, 6), 3, 0.3);
+  EXPECT_EQ(put_time(3, 8, 2), put_time(3, 3, 2)) << "empty places take no share";
+  EXPECT_NEAR(put_time(1, 1, 8) / put_time(1, 1, 16), 2, 0.1);
+}
+
 TEST(Forecast, SaysWhatIsWrong) {
   const auto error_of = [](const ForecastOptions& options) {
     const auto made = forecast(options);
@@ -173,6 +237,12 @@ TEST(Forecast, SaysWhatIsWrong) {
   options.arena_bytes = 128_KiB;
   EXPECT_NE(error_of(options).find("do not fit"), std::string::npos) << error_of(options);
   options.arena_bytes = 0;
+  options.racks = 3;
+  EXPECT_NE(error_of(options).find("3 racks for 2 hosts"), std::string::npos) << error_of(options);
+  options.racks = 1;
+  options.hosts = 1;
+  EXPECT_NE(error_of(options).find("2 members do not fit on 1 hosts"), std::string::npos);
+  options.hosts = 0;
   options.workload.skew = -1;
   EXPECT_NE(error_of(options).find("skew"), std::string::npos);
 }

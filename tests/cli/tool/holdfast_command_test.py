@@ -159,6 +159,20 @@ class Simulate(unittest.TestCase):
         self.assertEqual(paths["host_links"], 8 * 6 * 3 * 8192)
         self.assertEqual(forecast["time_ns"], forecast["put_ns"] + forecast["get_ns"])
 
+    def test_says_which_hosts_and_racks_are_used(self):
+        broadcast = ("simulate", "--workload", "broadcast", "--objects", "2", "--object-size", "8KiB")
+        for topology, members, used, text in (
+                ("hosts=5,racks=4", 5, (5, 4), "5 on 5 hosts, 1 on each, in 4 racks,"),
+                ("hosts=7,per-host=2,racks=3", 13, (7, 3), "13 on 7 hosts, up to 2 on each, in 3 racks,"),
+                ("hosts=8,per-host=2,racks=4", 6, (3, 2), "6 on 3 of 8 hosts, 2 on each, in 2 of 4 racks,")):
+            with self.subTest(topology=topology):
+                arguments = (*broadcast, "--topology", topology, "--members", str(members))
+                self.assertIn(text, holdfast(*arguments).stdout)
+                forecast = json.loads(holdfast(*arguments, "--json", "-").stdout)
+                self.assertEqual((len(forecast["host_links"]), len(forecast["uplinks"])), used)
+                told = forecast["topology"]
+                self.assertEqual((told["hosts_used"], told["racks_used"]), used)
+
     def test_writes_the_json_beside_the_table(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "forecast.json"
@@ -192,6 +206,7 @@ class Simulate(unittest.TestCase):
                     (("--workload", "dance", "--members", "4"), "dance", 2),
                     (("--workload", "shuffle", "--members", "9", "--topology", "4x2"), "9 members do not fit", 2),
                     (("--workload", "shuffle", "--members", "4", "--topology", "square"), "square", 2),
+                    (("--workload", "shuffle", "--topology", "4x2", "--core-latency-us", "2"), "between racks", 2),
                     (("--workload", "shuffle", "--members", "4", "--objects", "0"), "0 objects", 2),
                     (("--workload", "shuffle", "--members", "4", "--object-size", "big"), "big", 2),
                     (("--workload", "shuffle", "--members", "4", "--object-size", "1TiB"), "bytes", 2),

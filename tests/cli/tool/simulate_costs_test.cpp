@@ -123,7 +123,7 @@ TEST(SimulateLayout, IsReadInBothForms) {
   EXPECT_EQ(short_form->places(), 32u);
   const auto keys = parse_layout("hosts=10,per-host=4,racks=3,oversubscription=2.5,cores=64");
   ASSERT_TRUE(keys.has_value()) << keys.error().message();
-  EXPECT_EQ(keys->hosts_per_rack(), 4u) << "the last rack is not full";
+  EXPECT_EQ(keys->hosts_per_rack(), 4u) << "of the fullest";
   EXPECT_EQ(keys->oversubscription, 2.5);
   EXPECT_EQ(keys->cores, 64u);
 }
@@ -137,6 +137,7 @@ TEST(SimulateLayout, NamesTheWordThatIsWrong) {
                                                        {"hosts=2,racks", "\"racks\""},
                                                        {"hosts=-1", "hosts"},
                                                        {"hosts=2,racks=3", "3 racks"},
+                                                       {"hosts=2,oversubscription=2", "in one"},
                                                        {"oversubscription=0", "oversubscription"},
                                                        {"", "topology"}};
   for (const auto& [text, word] : cases) {

@@ -41,12 +41,19 @@ TEST(Work, AThreadDoesOneThingAtATimeHoweverManyCoresThereAre) {
   EXPECT_EQ(network.work(*all[0], 100ns) - start, 200ns);
 }
 
-TEST(Work, WithoutCountedCoresEachProcessHasOne) {
-  Timeline timeline(1);
-  Network network(timeline, round_figures());
-  const auto all = threads(network, 3);
-  const TimePoint start = timeline.now();
-  for (const auto& thread : all) EXPECT_EQ(network.work(*thread, 100ns) - start, 100ns);
+TEST(Work, WithoutCountedCoresEachProcessHasOneOrEachThread) {
+  for (const bool core_a_thread : {false, true}) {
+    NetworkOptions options = round_figures();
+    options.core_a_thread = core_a_thread;
+    Timeline timeline(1);
+    Network network(timeline, options);
+    const auto all = threads(network, 3);
+    const auto second = network.fabric(ProcessId{0}).open({}).value();  // of the first one's process
+    const TimePoint start = timeline.now();
+    for (const auto& thread : all) EXPECT_EQ(network.work(*thread, 100ns) - start, 100ns);
+    EXPECT_EQ(network.work(*second, 100ns) - start, core_a_thread ? 100ns : 200ns);
+    EXPECT_EQ(network.work(*all[0], 100ns) - start, core_a_thread ? 200ns : 300ns) << "one thing at a time";
+  }
 }
 
 /// What a read of `bytes` by node 0 from node 1 takes, both idle and connected.
@@ -96,6 +103,26 @@ TEST(Work, AnOwnerThatMustMoveBytesIsWaitedFor) {
   options.same_rack.processor_bytes_per_second = 100'000'000;
   // The owner moves them in 100 us, the reader as they come.
   EXPECT_EQ(read_time(options, 10'000), o + L + o + 100'000ns + L + o);
+}
+
+TEST(Work, AThreadThatMovesBytesKeepsNoOtherOneOfItsProcess) {
+  // While its agent serves a read for 100 us, the owner's other thread computes.
+  NetworkOptions options = round_figures();
+  options.core_a_thread = true;
+  options.one_sided_needs_target = true;
+  options.same_rack.processor_bytes_per_second = 100'000'000;
+  Cluster cluster(2, options);
+  const auto application = cluster.network.fabric(cluster.process(1)).open({}).value();
+  std::vector<std::byte> memory(10'000), into(10'000);
+  const RemoteMemory remote = cluster.expose(1, memory);
+  Ended& ended = cluster.ended();
+  cluster.read(0, 1, remote, into, ended);
+  cluster.run_for(50us);
+  ASSERT_FALSE(ended.ended());
+  EXPECT_EQ(cluster.network.work(*application, 1us) - cluster.timeline.now(), 1us);
+  EXPECT_GT(cluster.network.work(cluster[1], 1us) - cluster.timeline.now(), 50us);
+  cluster.run_for(1ms);
+  EXPECT_TRUE(ended.ok()) << ended.message();
 }
 
 TEST(Work, ARacksUplinkIsShared) {

@@ -35,16 +35,19 @@ struct WorkCosts {
   CostCurve put;         ///< copy and checksum
   CostCurve get_own;     ///< find, pin, check, release
   CostCurve get_shared;  ///< of another process on the host
+  /// A name's home is the member with the highest of a hash over the name and each of them.
+  double name_ns_per_member = 0;
 };
 
 struct ForecastOptions {
   Workload workload;
-  std::uint32_t members_per_host = 1;
-  std::uint32_t hosts_per_rack = 1;
+  std::uint32_t members_per_host = 1;  ///< ranks fill one host after the other
+  std::uint32_t hosts = 0;             ///< of the cluster; 0: as many as the members take
+  std::uint32_t racks = 1;             ///< which share the hosts evenly: some may have one more than others
   SameHost same_host = SameHost::memory;
   std::uint64_t arena_bytes = 0;  ///< of each member; 0: sufficient_arena()
   std::uint32_t disks = 0;        ///< of each host, shared evenly by its members
-  NetworkOptions network;
+  NetworkOptions network;         ///< a core for each thread, where it does not count them
   DiskOptions disk;
   WorkCosts work;
   std::uint64_t seed = 1;  ///< of what the simulation draws
@@ -70,8 +73,8 @@ struct Forecast {
   /// Of the host whose link carried most, in its busier direction, and the share of the time it was busy.
   std::uint64_t busiest_link_bytes = 0;
   double busiest_link_share = 0;
-  std::vector<NicStats> host_links;  ///< by host: what crossed its link, of puts and gets
-  std::vector<NicStats> uplinks;     ///< by rack: what left it and came to it
+  std::vector<NicStats> host_links;  ///< by host that has members: what crossed its link, of puts and gets
+  std::vector<NicStats> uplinks;     ///< by rack that has members: what left it and came to it
   std::uint64_t gets_from_disk = 0;  ///< that had to wait for it
   std::uint64_t spills = 0, spilled_bytes = 0;
   std::uint64_t restores = 0, restored_bytes = 0;
@@ -89,8 +92,13 @@ struct Forecast {
 /// Bytes of this machine's memory that forecast() will take, about: it moves the real bytes.
 std::uint64_t memory_for(const ForecastOptions& options) noexcept;
 
-/// Raises this process's limit on open files where it must. Errors: invalid (figures out of bounds, an arena
-/// too small for the workload), system (memory, open files), and what an operation of the workload gave.
+/// The rack of a host where `hosts` are spread evenly over `racks`, the first ones in the first.
+constexpr std::uint32_t rack_of(std::uint32_t host, std::uint32_t hosts, std::uint32_t racks) noexcept {
+  return static_cast<std::uint32_t>(std::uint64_t{host} * racks / hosts);
+}
+
+/// Errors: invalid (figures out of bounds, an arena too small for the workload), full and system (memory),
+/// and what an operation of the workload gave.
 Result<Forecast> forecast(const ForecastOptions& options);
 
 }  // namespace holdfast::sim

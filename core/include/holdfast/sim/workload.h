@@ -1,5 +1,5 @@
 // What the members of a job do, as far as a forecast needs to know it. The simulator plays it, and a program
-// that does the same with a real store (bench/workload.cpp), so that the two can be compared.
+// that does the same with a real store (bench/play_workload.cpp), so that the two can be compared.
 //
 // All patterns: every member puts its objects, all wait for each other, every member gets.
 #pragma once

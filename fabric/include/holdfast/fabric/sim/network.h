@@ -60,9 +60,12 @@ struct NetworkOptions {
   LinkCost same_rack{ns(1000), ns(300), ns(100), 24'000'000'000};
   LinkCost across_racks{ns(1800), ns(300), ns(100), 24'000'000'000};
 
-  /// Cores of each host. Its threads, one an endpoint, share them, in the order of their work. 0: a core a
-  /// process, whatever its endpoints.
+  /// Cores of each host. Its threads, one an endpoint, share them, in the order of their work. 0: they are
+  /// not counted.
   std::uint32_t cores_per_host = 0;
+  /// Where cores are not counted: each thread has one. False: each process, so its endpoints wait for each
+  /// other.
+  bool core_a_thread = false;
   /// Between a rack and the others, in each direction; 0: as much as its hosts send.
   std::uint64_t rack_bytes_per_second = 0;
 
