@@ -128,7 +128,7 @@ Task<Result<Handle>> Application::redeem(PassedToken token, Duration timeout) {
 Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline deadline) {
   HOLDFAST_CO_TRY(std::shared_ptr<Reference> held, hold_here(job_, entry, token));
   if (held == nullptr) {
-    HOLDFAST_CO_TRY(held, co_await hold_object(job_, channel_, entry.owner, entry.id, token, deadline));
+    HOLDFAST_CO_TRY(held, co_await hold_object(job_, channel_, entry, token, deadline));
   }
   co_return Handle{entry, std::move(held)};
 }

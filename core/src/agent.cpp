@@ -323,7 +323,8 @@ void Agent::hold(const MessageHeader& message) {
   WireReader in(message.body);
   const HoldRequest request = get_hold(in);
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::redeem", "the request makes no sense"});
-  const Status held = job_.holdings->hold({message.from}, request);
+  Status held = check_layout(job_, request.id, request.layout);
+  if (held) held = job_.holdings->hold({message.from}, request);
   if (!held) return refuse(message, held.error());
   WireWriter body;
   put_status(body, {});

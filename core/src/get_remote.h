@@ -21,7 +21,7 @@ namespace holdfast {
 Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId member, Key key,
                                            Deadline deadline);
 
-/// The payload, or a part of it, in memory that `hold` keeps.
+/// The payload, or a part of it, in memory that `hold` keeps, or in the caller's.
 struct Landed {
   std::span<const std::byte> payload;
   std::shared_ptr<void> hold;
@@ -39,8 +39,8 @@ struct BlockRead {
 };
 
 /// Reads an object from where its entry says it lies, in pieces, several in flight, each checked as it lands.
-/// With `into` (as long as what is wanted) the payload is copied there, else it stays where it landed.
-/// Errors: full (no room to land), invalid (range), and those of a fabric read.
+/// With `into` (exactly as long as what is wanted) the payload is copied there, else it stays where it
+/// landed. Errors: full (no room to land), invalid (range), and those of a fabric read.
 Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want want,
                                    std::span<std::byte> into, Deadline deadline);
 

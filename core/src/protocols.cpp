@@ -103,6 +103,11 @@ void count_remote(Job& job, const Entry& entry, std::uint64_t bytes, TimePoint s
   job.accesses.note(entry.id, entry.owner);
 }
 
+tl::unexpected<Error> too_small(std::uint64_t buffer, std::uint64_t object) {
+  return fail(Code::invalid, "Store::get_into",
+              fmt::format("the buffer of {} bytes is too small for the object of {}", buffer, object));
+}
+
 std::uint64_t wanted_bytes(const Entry& entry, const Want& want) {
   return want.range ? want.range->bytes : entry.layout.size;
 }
@@ -189,9 +194,19 @@ Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Wait
   co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
 }
 
+/// Where a caller wants a copy; nothing where a pin will do.
+using CallersBuffer = std::optional<std::span<std::byte>>;
+
+/// The buffer was found large enough for what a reference says; now for what the catalogue says.
+Status check_fits(const CallersBuffer& into, const Entry& entry, const Want& want) {
+  HOLDFAST_DO(check_range(want.range, entry.layout.size));
+  if (!into || wanted_bytes(entry, want) <= into->size()) return {};
+  return too_small(into->size(), wanted_bytes(entry, want));
+}
+
 /// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
-Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want,
-                                 std::span<std::byte> into, Deadline deadline) {
+Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want, CallersBuffer buffer,
+                                 Deadline deadline) {
   Rounds rounds(job.clock, deadline);
   int same = 0;
   TimePoint same_since = job.clock.now();
@@ -199,6 +214,8 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
     if (entry.on_disk()) {
       HOLDFAST_CO_TRY(entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation));
     }
+    HOLDFAST_CO_DO(check_fits(buffer, entry, want));
+    const auto into = buffer ? buffer->first(wanted_bytes(entry, want)) : std::span<std::byte>();
     auto read = co_await read_block(job, channel, entry, want, into, deadline);
     if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
     if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
@@ -231,7 +248,7 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
-      HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
+      HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, std::nullopt, deadline));
       count_remote(job, entry, landed.payload.size(), started);
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
@@ -251,18 +268,18 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
     ViewOf mapping(job, channel, entry.owner, deadline);
     auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
-    const std::uint64_t bytes = wanted_bytes(entry, want);
     if (*view == nullptr) {
-      auto landed = co_await read_object(job, channel, entry, want, into.first(bytes), deadline);
-      if (!landed) co_return tl::unexpected(std::move(landed).error());
-      count_remote(job, entry, bytes, started);
-      co_return bytes;
+      const auto landed = co_await read_object(job, channel, entry, want, into, deadline);
+      if (!landed) co_return tl::unexpected(landed.error());
+      count_remote(job, entry, landed->payload.size(), started);
+      co_return landed->payload.size();
     }
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in
     // cache.
     Pin pin;
     HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
     if (there) {
+      if (pin.size() > into.size()) co_return too_small(into.size(), pin.size());
       copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
       co_return pin.size();
     }
@@ -327,18 +344,19 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   co_return entry;
 }
 
-Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
-                                                     TokenId token, Deadline deadline) {
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, Entry entry, TokenId token,
+                                                     Deadline deadline) {
   job.counters.add(Count::reference_messages);
   References& references = *job.references;
-  const HoldRequest request{id, references.ask(id), token};
+  const MemberId owner = entry.owner;
+  const ObjectId id = entry.id;
+  const HoldRequest request{id, references.ask(id), token, entry.layout};
   const TimePoint asked = job.clock.now();
-  if (HOLDFAST_MUTATION(no_hold_before_redeem))
-    co_return references.granted(id, owner, request.number, asked);
+  if (HOLDFAST_MUTATION(no_hold_before_redeem)) co_return references.granted(entry, request.number, asked);
   WireWriter body;
   put_hold(body, request);
   auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
-  if (reply) co_return references.granted(id, owner, request.number, asked);
+  if (reply) co_return references.granted(entry, request.number, asked);
   if (reply.error().code == Code::timed_out || reply.error().code == Code::owner_lost) {
     // It may have been granted, or be so yet. This follows the request on the same way, so it cannot be
     // overtaken by it; what is reported besides comes through even if their connection breaks.

@@ -88,15 +88,14 @@ class References : public std::enable_shared_from_this<References> {
 
   /// A handle for another member's object that this process holds already. nullptr where it does not, or
   /// where the owner may have given this process up meanwhile, and its holds with it: then it is to be asked
-  /// anew.
-  std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner, TimePoint now);
+  /// anew. So where the object was of another layout when it was granted: only its owner can tell.
+  std::shared_ptr<Reference> share(const Entry& entry, TimePoint now);
   /// A number for a new hold, to ask the owner for; one of the three below follows. No drop of the object is
   /// reported before: it would end this hold, too, where a later one was granted, and dropped, before the
   /// answer to this one was seen.
   std::uint64_t ask(const ObjectId& id);
   /// The owner has granted it, when it was asked at `asked` or later.
-  std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number,
-                                     TimePoint asked);
+  std::shared_ptr<Reference> granted(const Entry& entry, std::uint64_t number, TimePoint asked);
   /// It has not.
   void refused(const ObjectId& id);
   /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
@@ -136,6 +135,7 @@ class References : public std::enable_shared_from_this<References> {
     bool reporting = false;    ///< its drop is under way
     bool sure = true;          ///< the owner knows of it
     MemberId owner;
+    BlockLayout layout;  ///< as the owner was asked for it
   };
   struct Pending {
     std::vector<ReferenceReport::Token> tokens;
