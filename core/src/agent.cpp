@@ -28,6 +28,9 @@ Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> 
       reporter_(job, *channel_, withdrawals_),
       regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
+  channel_->set_reply_watcher([this](const MessageHeader& reply) {
+    if (is_of_a_member(reply)) reporter_.heard_from({reply.from});
+  });
 }
 
 Agent::~Agent() {
@@ -111,12 +114,16 @@ void Agent::refuse(const MessageHeader& message, const Error& error) {
   channel_->reply(message, body.bytes());
 }
 
+/// What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
+bool Agent::is_of_a_member(const MessageHeader& message) const {
+  return message.from < job_.peers->size() &&
+         (message.from_incarnation == job_.peers->card({message.from}).incarnation ||
+          HOLDFAST_MUTATION(accept_another_incarnation));
+}
+
 void Agent::handle(const MessageHeader& message) {
   if (message.type != MessageType::ping) served_.fetch_add(1, std::memory_order_relaxed);
-  // What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
-  if (message.from >= job_.peers->size() ||
-      (message.from_incarnation != job_.peers->card({message.from}).incarnation &&
-       !HOLDFAST_MUTATION(accept_another_incarnation)))
+  if (!is_of_a_member(message))
     return refuse(message, {Code::denied, "Agent",
                             fmt::format("rank {} was started again after the job had begun, and is no member "
                                         "of it any more; start the whole job again",
@@ -166,7 +173,7 @@ void Agent::handle(const MessageHeader& message) {
     case MessageType::used:
       return used(message);
     case MessageType::ping:
-      return job_.references->asked_for_us({message.from}, job_.clock.now());
+      return ping(message);
     case MessageType::reply:
       return;
   }
@@ -326,6 +333,18 @@ void Agent::hold(const MessageHeader& message) {
   Status held = check_layout(job_, request.id, request.layout);
   if (held) held = job_.holdings->hold({message.from}, request);
   if (!held) return refuse(message, held.error());
+  WireWriter body;
+  put_status(body, {});
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::ping(const MessageHeader& message) {
+  if (message.body.empty()) return;
+  WireReader in(message.body);
+  const Duration unheard(std::max<std::int64_t>(0, in.get<std::int64_t>()));
+  if (!in.ok()) return;
+  // It counts from when it had the last word, not from now: the answers may all be lost on their way.
+  job_.references->asked_for_us({message.from}, job_.clock.now() - unheard);
   WireWriter body;
   put_status(body, {});
   channel_->reply(message, body.bytes());

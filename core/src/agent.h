@@ -66,6 +66,7 @@ class Agent {
   std::uint64_t messages_received() const noexcept { return received_.load(std::memory_order_relaxed); }
 
  private:
+  bool is_of_a_member(const MessageHeader& message) const;
   void handle(const MessageHeader& message);
   void publish(const MessageHeader& message);
   void unpublish(const MessageHeader& message);
@@ -79,6 +80,7 @@ class Agent {
   void used(const MessageHeader& message);
   void why(const MessageHeader& message);
   void hold(const MessageHeader& message);
+  void ping(const MessageHeader& message);
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);
   void send_notice(const Notice& notice);

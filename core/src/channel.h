@@ -45,6 +45,11 @@ class Channel {
   /// Who gets messages that are not replies. Set before the first drive().
   void set_handler(std::function<void(const MessageHeader&)> handler) { handler_ = std::move(handler); }
 
+  /// Who is told of each reply, whether a call waits for it or not. Set before the first drive().
+  void set_reply_watcher(std::function<void(const MessageHeader&)> watcher) {
+    reply_watcher_ = std::move(watcher);
+  }
+
   /// Runs what can run; blocks until something ended, a timer is due, wake() is called, or `until`.
   std::size_t drive(Deadline until, Duration spin);
   void wake() noexcept { endpoint_->wake(); }
@@ -80,9 +85,9 @@ class Channel {
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
                                             Deadline deadline, Cancellation* cancellation = nullptr);
 
-  /// Whether the peer's process is there: owner_lost if not. That another life of it is there is known from
-  /// the second time on: who is there does not answer.
-  Task<Status> probe(Receiver receiver, Deadline deadline);
+  /// Whether the peer's process can be reached: owner_lost if not. That another life of it is there is known
+  /// from the second time on. `body`: of the ping.
+  Task<Status> probe(Receiver receiver, Deadline deadline, std::vector<std::byte> body = {});
 
   /// True if another life of the peer has answered in its place: then this one is over for certain.
   bool is_replaced(const Receiver& receiver) const {
@@ -119,7 +124,7 @@ class Channel {
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
   void answer_bells();
-  void refused(const MessageHeader& reply);
+  void answered_no_call(const MessageHeader& reply, std::size_t bytes);
   void give_up(Receiver receiver, MessageHeader awaiting);
   MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
@@ -127,7 +132,7 @@ class Channel {
   std::unique_ptr<fabric::Endpoint> endpoint_;
   const Clock& clock_;
   Sender sender_;
-  std::function<void(const MessageHeader&)> handler_;
+  std::function<void(const MessageHeader&)> handler_, reply_watcher_;
   std::multimap<TimePoint, Event*> timers_;
   std::atomic<bool> some_rang_{false};
   std::vector<Bell*> listened_to_;

@@ -344,7 +344,10 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   co_return entry;
 }
 
-Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, Entry entry, TokenId token,
+namespace {
+
+/// Asks once. A hold that got no answer is taken back.
+Task<Result<std::shared_ptr<Reference>>> ask_to_hold(Job& job, Channel& channel, Entry entry, TokenId token,
                                                      Deadline deadline) {
   job.counters.add(Count::reference_messages);
   References& references = *job.references;
@@ -370,6 +373,22 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
     references.refused(id);
   }
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
+}
+
+}  // namespace
+
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, Entry entry, TokenId token,
+                                                     Deadline deadline) {
+  // Kept until there is a newer one: its drop is to end what of it there may be.
+  std::shared_ptr<Reference> doubtful;
+  for (;;) {
+    const TimePoint asked = job.clock.now();
+    auto held = co_await ask_to_hold(job, channel, entry, token, deadline);
+    if (!held || job.references->is_sure(asked, job.clock.now())) co_return held;
+    // The answer lay here while this process was stopped, or on its way, for so long that the owner may have
+    // given this member up since, and the hold with it.
+    doubtful = std::move(*held);
+  }
 }
 
 Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,

@@ -79,9 +79,9 @@ void References::heard_from(MemberId owner, TimePoint when) {
   last = std::max(last, when);
 }
 
-void References::asked_for_us(MemberId owner, TimePoint now) {
+void References::asked_for_us(MemberId owner, TimePoint heard) {
   const std::lock_guard lock(mutex_);
-  if (heard_.contains(owner)) heard_from(owner, now);
+  if (heard_.contains(owner)) heard_from(owner, heard);
 }
 
 std::shared_ptr<Reference> References::granted(const Entry& entry, std::uint64_t number, TimePoint asked) {

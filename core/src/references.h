@@ -68,7 +68,7 @@ struct ReferenceReport {
 /// Lives as long as the member or any handle. Any thread.
 class References : public std::enable_shared_from_this<References> {
  public:
-  /// `sure`: how long after an owner has asked for this process it has certainly not given it up.
+  /// `sure`: how long after an owner had a word of this process it has certainly not given it up.
   References(MemberId self, Duration sure) noexcept : self_(self), sure_(sure) {}
 
   void set_member(std::weak_ptr<Member> member);
@@ -96,13 +96,15 @@ class References : public std::enable_shared_from_this<References> {
   std::uint64_t ask(const ObjectId& id);
   /// The owner has granted it, when it was asked at `asked` or later.
   std::shared_ptr<Reference> granted(const Entry& entry, std::uint64_t number, TimePoint asked);
+  /// Whether what was asked for at `asked` and granted is certainly held still.
+  bool is_sure(TimePoint asked, TimePoint now) const noexcept { return now - asked <= sure_; }
   /// It has not.
   void refused(const ObjectId& id);
   /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
   void not_answered(const ObjectId& id, MemberId owner, std::uint64_t number);
 
-  /// The owner has looked whether this process is there.
-  void asked_for_us(MemberId owner, TimePoint now);
+  /// The owner has looked whether this process is there, and had a word of it at `heard` or later.
+  void asked_for_us(MemberId owner, TimePoint heard);
 
   /// A token that the owner, another member, will be told of.
   TokenId make_token(std::shared_ptr<Reference> reference);
