@@ -102,6 +102,13 @@ Task<Result<Entry>> Application::wait(Entry entry, Duration timeout) {
   co_return found;
 }
 
+Task<Result<WaitResult>> Application::wait_many(std::vector<Entry> entries, std::size_t count,
+                                                Duration timeout) {
+  auto waited = co_await holdfast::wait_many(job_, channel_, std::move(entries), count, LateOnes::waited_for,
+                                             after(timeout));
+  co_return waited;
+}
+
 Task<Result<Handle>> Application::lookup(Key name, GetOptions::Missing missing, Duration timeout) {
   const Deadline deadline = after(timeout);
   HOLDFAST_CO_TRY(const Entry entry,

@@ -208,7 +208,7 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
 
 Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
                                                    std::vector<std::byte> body, Deadline deadline,
-                                                   Cancellation* cancellation) {
+                                                   Cancellation* cancellation, std::shared_ptr<void> place) {
   // What would be asked for now, nobody would take back.
   if (cancellation != nullptr && cancellation->requested())
     co_return fail(Code::timed_out, "Channel::call", "called off");
@@ -217,6 +217,7 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   if (!closing_) header.reply_to = endpoint_->address();
   PendingCall pending(*this, receiver, header, cancellation);
   Status sent = co_await send(receiver.address, encode(header), deadline);
+  place.reset();
   if (!sent) co_return tl::unexpected(std::move(sent).error());
 
   const TimePoint started = clock_.now();

@@ -80,10 +80,12 @@ class Channel {
 
   /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is
   /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off:
-  /// who keeps it is told. One that was called off before is not sent.
+  /// who keeps it is told. One that was called off before is not sent. `place` is let go of when the request
+  /// has left.
   /// Errors: owner_lost, timed_out (also when called off), and what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
-                                            Deadline deadline, Cancellation* cancellation = nullptr);
+                                            Deadline deadline, Cancellation* cancellation = nullptr,
+                                            std::shared_ptr<void> place = nullptr);
 
   /// Whether the peer's process can be reached: owner_lost if not. That another life of it is there is known
   /// from the second time on. `body`: of the ping.

@@ -27,12 +27,14 @@ constexpr Duration kSamePatience = std::chrono::milliseconds(500);
 
 /// Asks for a key's entry and waits for it at its keeper, who is told when the wait ends without it.
 Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, MessageType type, Key key,
-                                Deadline deadline, Cancellation* cancellation) {
+                                Deadline deadline, Cancellation* cancellation,
+                                std::shared_ptr<void> place = nullptr) {
   if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
   WireWriter body;
   put_key(body, key);
   put_deadline(body, deadline, job.clock);
-  auto reply = co_await channel.call(job.peers->receiver(keeper), type, body.take(), deadline, cancellation);
+  auto reply = co_await channel.call(job.peers->receiver(keeper), type, body.take(), deadline, cancellation,
+                                     std::move(place));
   if (reply) {
     WireReader in(*reply);
     const Entry entry = get_entry(in);
@@ -147,7 +149,7 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
 }
 
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
-                                Deadline deadline) {
+                                Deadline deadline, std::shared_ptr<void> place) {
   ViewOf mapping(job, channel, owner, deadline);
   auto view = co_await mapping;
   if (!view) co_return tl::unexpected(std::move(view).error());
@@ -164,7 +166,7 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
   sought.id = id;
   if (!waiting.allowed) co_return missing(sought);
   auto entry = co_await await_entry(job, channel, owner, MessageType::await_object, Key::of(id), deadline,
-                                    waiting.cancellation);
+                                    waiting.cancellation, std::move(place));
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("object {} was not sealed before the deadline", id.to_hex()));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <variant>
@@ -25,9 +26,10 @@ using Target = std::variant<Entry, Key>;
 Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waiting, Deadline deadline);
 
 /// An object's entry as its owner's catalogue has it now; waits for a promised object to be sealed where that
-/// is allowed. Errors: not_found, timed_out (also when called off), owner_lost.
+/// is allowed; `place` is let go of when nothing but that is left to do. Errors: not_found, timed_out (also
+/// when called off), owner_lost, full (more waiters than the owner keeps).
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
-                                Deadline deadline);
+                                Deadline deadline, std::shared_ptr<void> place = nullptr);
 
 /// Pins an object, or a part of it. Errors: as Store::get.
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline);
