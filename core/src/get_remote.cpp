@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 
+#include "holdfast/base/checksum.h"
 #include "src/block.h"
 #include "src/mutation.h"
 #include "src/piece_reader.h"
@@ -22,6 +23,13 @@ constexpr Duration kLookPatience = std::chrono::milliseconds(500);
 
 // How often a get that found no room to land looks again.
 constexpr Duration kRoomInterval = std::chrono::milliseconds(2);
+
+/// One of the lines says so: its owner may have been stopped meanwhile, for however long.
+bool is_being_changed(std::span<const std::byte> lines) {
+  for (; !lines.empty(); lines = lines.subspan(sizeof(CatalogueLine)))
+    if ((std::to_integer<unsigned>(lines.front()) & 1) != 0) return true;
+  return false;
+}
 
 /// How a read of an object, or of a part, is cut: the head (header and table), then whole chunks.
 struct Cut {
@@ -129,12 +137,16 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   request.deadline = deadline;
   const Deadline patience = Deadline::after(job.clock, kLookPatience);
   bool in_second_place = false;
+  StandsStill torn;
   for (int attempt = 0; attempt < kLookAttempts || !patience.passed(job.clock); ++attempt) {
     request.offset = start + geometry.bucket_of(key) * sizeof(CatalogueBucket);
     request.into = {block.address, sizeof(CatalogueBucket)};
     job.counters.add(Count::remote_reads);
     Channel::Read bucket = channel.read(request);
-    HOLDFAST_CO_DO(co_await bucket);
+    if (Status read = co_await bucket; !read) {
+      if (read.error().code == Code::timed_out && torn.is_sure()) break;
+      co_return tl::unexpected(std::move(read).error());
+    }
     RemoteLook look =
         look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)>(request.into), key, geometry);
     const bool overflowed = look.overflowed;
@@ -143,18 +155,29 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
       request.into = {block.address, sizeof(CatalogueLine)};
       job.counters.add(Count::remote_reads);
       Channel::Read line = channel.read(request);
-      HOLDFAST_CO_DO(co_await line);
+      if (Status read = co_await line; !read) {
+        if (read.error().code == Code::timed_out && torn.is_sure()) break;
+        co_return tl::unexpected(std::move(read).error());
+      }
       look = look_in_slot(std::span<const std::byte, sizeof(CatalogueLine)>(request.into), key);
       // Another key there: it moved between the two reads, or the tags are alike. The next round decides.
-      if (look.says == RemoteLook::Says::absent && attempt + 1 < kLookAttempts / 2) continue;
+      if (look.says == RemoteLook::Says::absent && attempt + 1 < kLookAttempts / 2) {
+        torn.saw_another();
+        continue;
+      }
     }
     if (look.says == RemoteLook::Says::found) co_return std::optional<Entry>(look.entry);
     if (look.says == RemoteLook::Says::absent) {
       if (!overflowed || in_second_place) co_return std::optional<Entry>();
       in_second_place = true;
       key = second_place(key);
+      torn.saw_another();
       continue;
     }
+    if (is_being_changed(request.into))
+      torn.saw_another();
+    else
+      torn.saw(checksum(request.into), job.clock.now());
     job.counters.add(Count::remote_torn);
   }
   job.counters.add(Count::corrupt);
@@ -292,6 +315,8 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   if (!found) co_return tl::unexpected(std::move(found).error());
   BlockRead read;
   read.found = *found;
+  if (*found == BlockRead::Found::other && !is_spoiled(landing.base))
+    read.strange = checksum({landing.base, kBlockHeaderBytes});
   if (*found != BlockRead::Found::good) co_return read;
   spoil_header(landing.base);
   landing.hold->set_clean();

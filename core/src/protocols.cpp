@@ -212,6 +212,12 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
   Rounds rounds(job.clock, deadline);
   int same = 0;
   TimePoint same_since = job.clock.now();
+  StandsStill strange;
+  // At the deadline what has been found until then decides.
+  const auto ends = [&](Error error) {
+    return error.code == Code::timed_out && strange.is_sure() ? corrupt(job, entry)
+                                                              : tl::unexpected(std::move(error));
+  };
   while (same < kSameAttempts && rounds.another()) {
     if (entry.on_disk()) {
       HOLDFAST_CO_TRY(entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation));
@@ -219,19 +225,26 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
     HOLDFAST_CO_DO(check_fits(buffer, entry, want));
     const auto into = buffer ? buffer->first(wanted_bytes(entry, want)) : std::span<std::byte>();
     auto read = co_await read_block(job, channel, entry, want, into, deadline);
-    if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
+    if (!read) co_return ends(name_peer(job, entry.owner, std::move(read).error(), kOperation).value());
     if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
+    if (read->strange)
+      strange.saw(*read->strange, job.clock.now());
+    else
+      strange.saw_another();
     job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
     // If it is on disk, that is a change: the next round has it brought back.
     auto now = co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline);
-    if (!now) co_return tl::unexpected(std::move(now).error());
+    if (!now) co_return ends(std::move(now).error());
     same = *now == entry ? same + 1 : 0;
-    if (same == 0) same_since = job.clock.now();
+    if (same == 0) {
+      same_since = job.clock.now();
+      strange.saw_another();
+    }
     if (read->found == BlockRead::Found::other && job.clock.now() - same_since < kSamePatience)
       same = std::min(same, kSameAttempts - 1);
     entry = *now;
   }
-  if (same < kSameAttempts) co_return never_still(job, entry);
+  if (same < kSameAttempts && !strange.is_sure()) co_return never_still(job, entry);
   co_return corrupt(job, entry);
 }
 
