@@ -16,6 +16,10 @@ namespace {
 // an allocation that finds no room looks by itself.
 constexpr Duration kCollectInterval = std::chrono::milliseconds(50);
 
+// Of what a network takes at once, a part: the rest is for answers. And how soon what it refused comes again.
+constexpr std::size_t kMostToldAtOnce = 16 * 1024;
+constexpr Duration kTellInterval = std::chrono::milliseconds(1);
+
 // How often operations that nobody waits for are looked after.
 constexpr Duration kAbandonedInterval = std::chrono::milliseconds(1);
 
@@ -80,6 +84,7 @@ Deadline Agent::step() {
   }
   for (const Notice& notice : notices_) send_notice(notice);
   notices_.clear();
+  tell_some();
 
   Deadline until = Deadline::never();
   if (job_.holdings->awaits_unpin()) {
@@ -88,6 +93,7 @@ Deadline Agent::step() {
   }
   until = std::min(until, reporter_.turn());
   withdrawals_.turn();
+  if (!untold_.empty()) until = std::min(until, Deadline::after(job_.clock, kTellInterval));
   if (move_abandoned()) until = std::min(until, Deadline::after(job_.clock, kAbandonedInterval));
   sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
   received_.store(channel_->messages_received(), std::memory_order_relaxed);
@@ -105,7 +111,25 @@ void Agent::send_notice(const Notice& notice) {
   WireWriter body;
   put_status(body, notice.outcome ? Status{} : Status(tl::unexpected(notice.outcome.error())));
   if (notice.outcome) put_entry(body, *notice.outcome);
-  for (const Waiter& waiter : notice.waiters) channel_->reply(waiter.reply_to, waiter.request, body.bytes());
+  const auto told = std::make_shared<const std::vector<std::byte>>(body.take());
+  for (const Waiter& waiter : notice.waiters) untold_.push_back({waiter, told});
+  tell_some();
+}
+
+/// As many as the network takes. Who is told no more waits until its deadline: what was refused comes again.
+void Agent::tell_some() {
+  if (tell_at_ && job_.clock.now() < *tell_at_) return;
+  tell_at_.reset();
+  while (!untold_.empty() && !tell_at_ && channel_->sends_in_flight() < kMostToldAtOnce) {
+    Untold next = std::move(untold_.front());
+    untold_.pop_front();
+    auto telling = channel_->deliver_reply(next.waiter.reply_to, next.waiter.request, *next.body);
+    spawn(std::move(telling), [this, next = std::move(next)](const Status& sent) mutable {
+      if (sent || sent.error().code != Code::full) return;
+      untold_.push_back(std::move(next));
+      tell_at_ = job_.clock.now() + kTellInterval;
+    });
+  }
 }
 
 void Agent::refuse(const MessageHeader& message, const Error& error) {

@@ -331,15 +331,21 @@ void Channel::reply(const MessageHeader& request, std::span<const std::byte> bod
 
 void Channel::reply(std::span<const std::byte> address, std::uint64_t request,
                     std::span<const std::byte> body) {
-  if (address.empty()) return;
+  // Who asked notices by himself when no answer comes.
+  spawn(deliver_reply({address.begin(), address.end()}, request, body), [](const Status&) {});
+}
+
+Task<Status> Channel::deliver_reply(std::vector<std::byte> address, std::uint64_t request,
+                                    std::span<const std::byte> body) {
+  if (address.empty()) co_return Status{};
   MessageHeader header;
   header.type = MessageType::reply;
   header.from = sender_.rank;
   header.from_incarnation = sender_.incarnation;
   header.request = request;
   header.body = body;
-  // Who asked notices by himself when no answer comes.
-  spawn(send_reply({address.begin(), address.end()}, encode(header)), [](const Status&) {});
+  Status sent = co_await send_reply(std::move(address), encode(header));
+  co_return sent;
 }
 
 }  // namespace holdfast

@@ -113,6 +113,9 @@ class Channel {
   /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
   void reply(const MessageHeader& request, std::span<const std::byte> body);
   void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
+  /// The same; ends when it has been sent, or could not be. Errors: those of a send; full: later, perhaps.
+  Task<Status> deliver_reply(std::vector<std::byte> address, std::uint64_t request,
+                             std::span<const std::byte> body);
 
   std::uint64_t sends_in_flight() const noexcept { return sends_in_flight_; }
   std::uint64_t messages_sent() const noexcept { return messages_sent_; }

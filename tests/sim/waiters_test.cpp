@@ -73,5 +73,18 @@ TEST_F(WaitersTest, ASilentOwnerHoldsUpNoOther) {
   EXPECT_EQ(waited->ready, std::vector{kMany});
 }
 
+TEST_F(WaitersTest, AllWhoWaitAreToldThoughTheNetworkTakesFewAtOnce) {
+  const Key name = rig_.name_at(1);
+  std::vector<std::shared_ptr<std::optional<Result<Pin>>>> waiting;
+  for (int i = 0; i < 200; ++i)
+    waiting.push_back(rig_.begin(0, rig_.app(0).get(name, {}, GetOptions::Missing::wait, 1h)));
+  run_for(1s);
+  ASSERT_EQ(rig_.job(1).holdings->counts().waiters, 200U);
+  rig_.cluster().network().limit_queues(rig_.cluster().process({1}), 8);
+  ASSERT_TRUE(rig_.finish(1, rig_.app(1).put(std::vector<std::byte>(10), name, 1s)).has_value());
+  run_for(2s);
+  for (const auto& one : waiting) ASSERT_TRUE(one->has_value() && (*one)->has_value());
+}
+
 }  // namespace
 }  // namespace holdfast::sim
