@@ -110,6 +110,13 @@ Task<Result<Entry>> Application::wait(Entry entry, Duration timeout) {
   co_return found;
 }
 
+Task<Result<WaitResult>> Application::wait_many(std::vector<Entry> entries, std::size_t count,
+                                                Duration timeout) {
+  auto waited = co_await holdfast::wait_many(job_, channel_, std::move(entries), count, LateOnes::waited_for,
+                                             after(timeout));
+  co_return waited;
+}
+
 Task<Result<Handle>> Application::lookup(Key name, GetOptions::Missing missing, Duration timeout) {
   const Deadline deadline = after(timeout);
   HOLDFAST_CO_TRY(const Entry entry,
@@ -136,7 +143,7 @@ Task<Result<Handle>> Application::redeem(PassedToken token, Duration timeout) {
 Task<Result<Handle>> Application::hold(Entry entry, TokenId token, Deadline deadline) {
   HOLDFAST_CO_TRY(std::shared_ptr<Reference> held, hold_here(job_, entry, token));
   if (held == nullptr) {
-    HOLDFAST_CO_TRY(held, co_await hold_object(job_, channel_, entry.owner, entry.id, token, deadline));
+    HOLDFAST_CO_TRY(held, co_await hold_object(job_, channel_, entry, token, deadline));
   }
   co_return Handle{entry, std::move(held)};
 }

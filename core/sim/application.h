@@ -14,6 +14,7 @@
 #include "src/draft_state.h"
 #include "src/job.h"
 #include "src/protocols.h"
+#include "src/wait_many.h"
 
 namespace holdfast::sim {
 
@@ -56,6 +57,8 @@ class Application {
   Task<std::vector<Result<Pin>>> get_many(std::vector<Entry> entries, Duration timeout);
   /// Until it is sealed.
   Task<Result<Entry>> wait(Entry entry, Duration timeout);
+  /// Until `count` are.
+  Task<Result<WaitResult>> wait_many(std::vector<Entry> entries, std::size_t count, Duration timeout);
   Task<Result<Handle>> lookup(Key name, GetOptions::Missing missing, Duration timeout);
 
   PassedToken token(const Handle& handle);

@@ -16,6 +16,10 @@ namespace {
 // an allocation that finds no room looks by itself.
 constexpr Duration kCollectInterval = std::chrono::milliseconds(50);
 
+// Of what a network takes at once, a part: the rest is for answers. And how soon what it refused comes again.
+constexpr std::size_t kMostToldAtOnce = 16 * 1024;
+constexpr Duration kTellInterval = std::chrono::milliseconds(1);
+
 // How often operations that nobody waits for are looked after.
 constexpr Duration kAbandonedInterval = std::chrono::milliseconds(1);
 
@@ -28,6 +32,9 @@ Agent::Agent(Job& job, std::unique_ptr<Channel> channel, std::vector<RegionKey> 
       reporter_(job, *channel_, withdrawals_),
       regions_(std::move(regions)) {
   channel_->set_handler([this](const MessageHeader& message) { handle(message); });
+  channel_->set_reply_watcher([this](const MessageHeader& reply) {
+    if (is_of_a_member(reply)) reporter_.heard_from({reply.from});
+  });
 }
 
 Agent::~Agent() {
@@ -77,6 +84,7 @@ Deadline Agent::step() {
   }
   for (const Notice& notice : notices_) send_notice(notice);
   notices_.clear();
+  tell_some();
 
   Deadline until = Deadline::never();
   if (job_.holdings->awaits_unpin()) {
@@ -85,6 +93,7 @@ Deadline Agent::step() {
   }
   until = std::min(until, reporter_.turn());
   withdrawals_.turn();
+  if (!untold_.empty()) until = std::min(until, Deadline::after(job_.clock, kTellInterval));
   if (move_abandoned()) until = std::min(until, Deadline::after(job_.clock, kAbandonedInterval));
   sent_.store(channel_->messages_sent(), std::memory_order_relaxed);
   received_.store(channel_->messages_received(), std::memory_order_relaxed);
@@ -102,7 +111,25 @@ void Agent::send_notice(const Notice& notice) {
   WireWriter body;
   put_status(body, notice.outcome ? Status{} : Status(tl::unexpected(notice.outcome.error())));
   if (notice.outcome) put_entry(body, *notice.outcome);
-  for (const Waiter& waiter : notice.waiters) channel_->reply(waiter.reply_to, waiter.request, body.bytes());
+  const auto told = std::make_shared<const std::vector<std::byte>>(body.take());
+  for (const Waiter& waiter : notice.waiters) untold_.push_back({waiter, told});
+  tell_some();
+}
+
+/// As many as the network takes. Who is told no more waits until its deadline: what was refused comes again.
+void Agent::tell_some() {
+  if (tell_at_ && job_.clock.now() < *tell_at_) return;
+  tell_at_.reset();
+  while (!untold_.empty() && !tell_at_ && channel_->sends_in_flight() < kMostToldAtOnce) {
+    Untold next = std::move(untold_.front());
+    untold_.pop_front();
+    auto telling = channel_->deliver_reply(next.waiter.reply_to, next.waiter.request, *next.body);
+    spawn(std::move(telling), [this, next = std::move(next)](const Status& sent) mutable {
+      if (sent || sent.error().code != Code::full) return;
+      untold_.push_back(std::move(next));
+      tell_at_ = job_.clock.now() + kTellInterval;
+    });
+  }
 }
 
 void Agent::refuse(const MessageHeader& message, const Error& error) {
@@ -111,12 +138,16 @@ void Agent::refuse(const MessageHeader& message, const Error& error) {
   channel_->reply(message, body.bytes());
 }
 
+/// What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
+bool Agent::is_of_a_member(const MessageHeader& message) const {
+  return message.from < job_.peers->size() &&
+         (message.from_incarnation == job_.peers->card({message.from}).incarnation ||
+          HOLDFAST_MUTATION(accept_another_incarnation));
+}
+
 void Agent::handle(const MessageHeader& message) {
   if (message.type != MessageType::ping) served_.fetch_add(1, std::memory_order_relaxed);
-  // What is counted is counted by rank: a later life of a member must not be taken for the one that is known.
-  if (message.from >= job_.peers->size() ||
-      (message.from_incarnation != job_.peers->card({message.from}).incarnation &&
-       !HOLDFAST_MUTATION(accept_another_incarnation)))
+  if (!is_of_a_member(message))
     return refuse(message, {Code::denied, "Agent",
                             fmt::format("rank {} was started again after the job had begun, and is no member "
                                         "of it any more; start the whole job again",
@@ -166,7 +197,7 @@ void Agent::handle(const MessageHeader& message) {
     case MessageType::used:
       return used(message);
     case MessageType::ping:
-      return job_.references->asked_for_us({message.from}, job_.clock.now());
+      return ping(message);
     case MessageType::reply:
       return;
   }
@@ -323,8 +354,21 @@ void Agent::hold(const MessageHeader& message) {
   WireReader in(message.body);
   const HoldRequest request = get_hold(in);
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::redeem", "the request makes no sense"});
-  const Status held = job_.holdings->hold({message.from}, request);
+  Status held = check_layout(job_, request.id, request.layout);
+  if (held) held = job_.holdings->hold({message.from}, request);
   if (!held) return refuse(message, held.error());
+  WireWriter body;
+  put_status(body, {});
+  channel_->reply(message, body.bytes());
+}
+
+void Agent::ping(const MessageHeader& message) {
+  if (message.body.empty()) return;
+  WireReader in(message.body);
+  const Duration unheard(std::max<std::int64_t>(0, in.get<std::int64_t>()));
+  if (!in.ok()) return;
+  // It counts from when it had the last word, not from now: the answers may all be lost on their way.
+  job_.references->asked_for_us({message.from}, job_.clock.now() - unheard);
   WireWriter body;
   put_status(body, {});
   channel_->reply(message, body.bytes());

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "holdfast/base/result.h"
@@ -67,6 +69,7 @@ class Agent {
   std::uint64_t messages_received() const noexcept { return received_.load(std::memory_order_relaxed); }
 
  private:
+  bool is_of_a_member(const MessageHeader& message) const;
   void handle(const MessageHeader& message);
   void publish(const MessageHeader& message);
   void unpublish(const MessageHeader& message);
@@ -80,9 +83,11 @@ class Agent {
   void used(const MessageHeader& message);
   void why(const MessageHeader& message);
   void hold(const MessageHeader& message);
+  void ping(const MessageHeader& message);
   void report(const MessageHeader& message);
   void refuse(const MessageHeader& message, const Error& error);
   void send_notice(const Notice& notice);
+  void tell_some();
   bool move_abandoned();
   Status expose_segment(std::size_t segment);
 
@@ -103,6 +108,12 @@ class Agent {
   std::mutex inbox_mutex_;
   std::vector<Notice> inbox_;
   std::vector<Notice> notices_;  ///< taken from the inbox
+  struct Untold {
+    Waiter waiter;
+    std::shared_ptr<const std::vector<std::byte>> body;
+  };
+  std::deque<Untold> untold_;         ///< waiters, in the order in which they are told
+  std::optional<TimePoint> tell_at_;  ///< when the network refused some: not before
   std::atomic<std::uint64_t> served_{0};
   std::atomic<std::uint64_t> sent_{0};
   std::atomic<std::uint64_t> received_{0};

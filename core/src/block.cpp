@@ -104,6 +104,8 @@ void spoil_header(std::byte* block) noexcept {
   first_word(block).store(kSpoiled, std::memory_order_seq_cst);
 }
 
+bool is_spoiled(const std::byte* block) noexcept { return header_word(block) == kSpoiled; }
+
 void mend_header(std::byte* block, const BlockLayout& layout) noexcept {
   first_word(block).store(header_checksum(block, layout.table_bytes()), std::memory_order_seq_cst);
 }

@@ -94,6 +94,9 @@ void write_header(std::byte* block, const BlockIdentity& identity, std::uint64_t
 /// Makes a header that no reader will take for any object.
 void spoil_header(std::byte* block) noexcept;
 
+/// It was made so.
+bool is_spoiled(const std::byte* block) noexcept;
+
 /// Undoes it: nothing else of the block has changed since.
 void mend_header(std::byte* block, const BlockLayout& layout) noexcept;
 

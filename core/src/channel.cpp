@@ -175,8 +175,9 @@ void Channel::receive(std::span<const std::byte> bytes) {
   if (!header) return;
   if (is_about_references(header->type)) reference_bytes_received_ += bytes.size();
   if (header->type == MessageType::reply) {
+    if (reply_watcher_) reply_watcher_(*header);
     const auto found = calls_.find(header->request);
-    if (found == calls_.end()) return refused(*header);
+    if (found == calls_.end()) return answered_no_call(*header, bytes.size());
     PendingCall& call = *found->second;
     if (is_about_references(call.type())) reference_bytes_received_ += bytes.size();
     call.reply.emplace(header->body.begin(), header->body.end());
@@ -207,7 +208,7 @@ Task<Status> Channel::send(std::span<const std::byte> address, std::vector<std::
 
 Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageType type,
                                                    std::vector<std::byte> body, Deadline deadline,
-                                                   Cancellation* cancellation) {
+                                                   Cancellation* cancellation, std::shared_ptr<void> place) {
   // What would be asked for now, nobody would take back.
   if (cancellation != nullptr && cancellation->requested())
     co_return fail(Code::timed_out, "Channel::call", "called off");
@@ -216,6 +217,7 @@ Task<Result<std::vector<std::byte>>> Channel::call(Receiver receiver, MessageTyp
   if (!closing_) header.reply_to = endpoint_->address();
   PendingCall pending(*this, receiver, header, cancellation);
   Status sent = co_await send(receiver.address, encode(header), deadline);
+  place.reset();
   if (!sent) co_return tl::unexpected(std::move(sent).error());
 
   const TimePoint started = clock_.now();
@@ -276,11 +278,11 @@ MessageHeader Channel::header_to(Receiver receiver, MessageType type, std::span<
   return header;
 }
 
-Task<Status> Channel::probe(Receiver receiver, Deadline deadline) {
+Task<Status> Channel::probe(Receiver receiver, Deadline deadline, std::vector<std::byte> body) {
   Probe& probe = probes_[receiver.incarnation];
   if (probe.replaced)
     co_return fail(Code::owner_lost, "Channel::probe", "another process has its address by now");
-  MessageHeader header = header_to(receiver, MessageType::ping, {});
+  MessageHeader header = header_to(receiver, MessageType::ping, body);
   header.request = probe.request = next_request_++;
   if (!closing_) header.reply_to = endpoint_->address();
   Status alive = co_await send(receiver.address, encode(header), deadline);
@@ -302,9 +304,11 @@ Task<void> Channel::listen(Bell& bell, Deadline until) {
   std::erase(listened_to_, &bell);
 }
 
-/// A reply that no call waits for: its caller gave up, or it is the answer to a ping, which only another life
-/// than the one that was meant gives.
-void Channel::refused(const MessageHeader& reply) {
+/// A reply that no call waits for: its caller gave up, or it is the answer to a ping. Another life than the
+/// one that was meant refuses those.
+void Channel::answered_no_call(const MessageHeader& reply, std::size_t bytes) {
+  const auto asked = probes_.find(reply.from_incarnation);
+  if (asked != probes_.end() && asked->second.request == reply.request) reference_bytes_received_ += bytes;
   WireReader in(reply.body);
   const Status status = get_status(in);
   if (status || status.error().code != Code::owner_lost) return;
@@ -327,15 +331,21 @@ void Channel::reply(const MessageHeader& request, std::span<const std::byte> bod
 
 void Channel::reply(std::span<const std::byte> address, std::uint64_t request,
                     std::span<const std::byte> body) {
-  if (address.empty()) return;
+  // Who asked notices by himself when no answer comes.
+  spawn(deliver_reply({address.begin(), address.end()}, request, body), [](const Status&) {});
+}
+
+Task<Status> Channel::deliver_reply(std::vector<std::byte> address, std::uint64_t request,
+                                    std::span<const std::byte> body) {
+  if (address.empty()) co_return Status{};
   MessageHeader header;
   header.type = MessageType::reply;
   header.from = sender_.rank;
   header.from_incarnation = sender_.incarnation;
   header.request = request;
   header.body = body;
-  // Who asked notices by himself when no answer comes.
-  spawn(send_reply({address.begin(), address.end()}, encode(header)), [](const Status&) {});
+  Status sent = co_await send_reply(std::move(address), encode(header));
+  co_return sent;
 }
 
 }  // namespace holdfast

@@ -45,6 +45,11 @@ class Channel {
   /// Who gets messages that are not replies. Set before the first drive().
   void set_handler(std::function<void(const MessageHeader&)> handler) { handler_ = std::move(handler); }
 
+  /// Who is told of each reply, whether a call waits for it or not. Set before the first drive().
+  void set_reply_watcher(std::function<void(const MessageHeader&)> watcher) {
+    reply_watcher_ = std::move(watcher);
+  }
+
   /// Runs what can run; blocks until something ended, a timer is due, wake() is called, or `until`.
   std::size_t drive(Deadline until, Duration spin);
   void wake() noexcept { endpoint_->wake(); }
@@ -75,14 +80,16 @@ class Channel {
 
   /// A request and its reply's body after the status. While the reply is not there the peer's endpoint is
   /// probed, so that a process that died is noticed whatever the deadline. Only an await can be called off:
-  /// who keeps it is told. One that was called off before is not sent.
+  /// who keeps it is told. One that was called off before is not sent. `place` is let go of when the request
+  /// has left.
   /// Errors: owner_lost, timed_out (also when called off), and what the reply says.
   Task<Result<std::vector<std::byte>>> call(Receiver receiver, MessageType type, std::vector<std::byte> body,
-                                            Deadline deadline, Cancellation* cancellation = nullptr);
+                                            Deadline deadline, Cancellation* cancellation = nullptr,
+                                            std::shared_ptr<void> place = nullptr);
 
-  /// Whether the peer's process is there: owner_lost if not. That another life of it is there is known from
-  /// the second time on: who is there does not answer.
-  Task<Status> probe(Receiver receiver, Deadline deadline);
+  /// Whether the peer's process can be reached: owner_lost if not. That another life of it is there is known
+  /// from the second time on. `body`: of the ping.
+  Task<Status> probe(Receiver receiver, Deadline deadline, std::vector<std::byte> body = {});
 
   /// True if another life of the peer has answered in its place: then this one is over for certain.
   bool is_replaced(const Receiver& receiver) const {
@@ -106,6 +113,9 @@ class Channel {
   /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
   void reply(const MessageHeader& request, std::span<const std::byte> body);
   void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
+  /// The same; ends when it has been sent, or could not be. Errors: those of a send; full: later, perhaps.
+  Task<Status> deliver_reply(std::vector<std::byte> address, std::uint64_t request,
+                             std::span<const std::byte> body);
 
   /// Requests that wait for their replies.
   std::size_t calls() const noexcept { return calls_.size(); }
@@ -121,7 +131,7 @@ class Channel {
   void receive(std::span<const std::byte> bytes);
   void fire_timers();
   void answer_bells();
-  void refused(const MessageHeader& reply);
+  void answered_no_call(const MessageHeader& reply, std::size_t bytes);
   void give_up(Receiver receiver, MessageHeader awaiting);
   MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
@@ -129,7 +139,7 @@ class Channel {
   std::unique_ptr<fabric::Endpoint> endpoint_;
   const Clock& clock_;
   Sender sender_;
-  std::function<void(const MessageHeader&)> handler_;
+  std::function<void(const MessageHeader&)> handler_, reply_watcher_;
   std::multimap<TimePoint, Event*> timers_;
   std::atomic<bool> some_rang_{false};
   std::vector<Bell*> listened_to_;

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 
+#include "holdfast/base/checksum.h"
 #include "src/block.h"
 #include "src/mutation.h"
 #include "src/piece_reader.h"
@@ -22,6 +23,13 @@ constexpr Duration kLookPatience = std::chrono::milliseconds(500);
 
 // How often a get that found no room to land looks again.
 constexpr Duration kRoomInterval = std::chrono::milliseconds(2);
+
+/// One of the lines says so: its owner may have been stopped meanwhile, for however long.
+bool is_being_changed(std::span<const std::byte> lines) {
+  for (; !lines.empty(); lines = lines.subspan(sizeof(CatalogueLine)))
+    if ((std::to_integer<unsigned>(lines.front()) & 1) != 0) return true;
+  return false;
+}
 
 /// How a read of an object, or of a part, is cut: the head (header and table), then whole chunks.
 struct Cut {
@@ -129,12 +137,16 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
   request.deadline = deadline;
   const Deadline patience = Deadline::after(job.clock, kLookPatience);
   bool in_second_place = false;
+  StandsStill torn;
   for (int attempt = 0; attempt < kLookAttempts || !patience.passed(job.clock); ++attempt) {
     request.offset = start + geometry.bucket_of(key) * sizeof(CatalogueBucket);
     request.into = {block.address, sizeof(CatalogueBucket)};
     job.counters.add(Count::remote_reads);
     Channel::Read bucket = channel.read(request);
-    HOLDFAST_CO_DO(co_await bucket);
+    if (Status read = co_await bucket; !read) {
+      if (read.error().code == Code::timed_out && torn.is_sure()) break;
+      co_return tl::unexpected(std::move(read).error());
+    }
     RemoteLook look =
         look_in_bucket(std::span<const std::byte, sizeof(CatalogueBucket)>(request.into), key, geometry);
     const bool overflowed = look.overflowed;
@@ -143,18 +155,29 @@ Task<Result<std::optional<Entry>>> look_up(Job& job, Channel& channel, MemberId 
       request.into = {block.address, sizeof(CatalogueLine)};
       job.counters.add(Count::remote_reads);
       Channel::Read line = channel.read(request);
-      HOLDFAST_CO_DO(co_await line);
+      if (Status read = co_await line; !read) {
+        if (read.error().code == Code::timed_out && torn.is_sure()) break;
+        co_return tl::unexpected(std::move(read).error());
+      }
       look = look_in_slot(std::span<const std::byte, sizeof(CatalogueLine)>(request.into), key);
       // Another key there: it moved between the two reads, or the tags are alike. The next round decides.
-      if (look.says == RemoteLook::Says::absent && attempt + 1 < kLookAttempts / 2) continue;
+      if (look.says == RemoteLook::Says::absent && attempt + 1 < kLookAttempts / 2) {
+        torn.saw_another();
+        continue;
+      }
     }
     if (look.says == RemoteLook::Says::found) co_return std::optional<Entry>(look.entry);
     if (look.says == RemoteLook::Says::absent) {
       if (!overflowed || in_second_place) co_return std::optional<Entry>();
       in_second_place = true;
       key = second_place(key);
+      torn.saw_another();
       continue;
     }
+    if (is_being_changed(request.into))
+      torn.saw_another();
+    else
+      torn.saw(checksum(request.into), job.clock.now());
     job.counters.add(Count::remote_torn);
   }
   job.counters.add(Count::corrupt);
@@ -261,6 +284,7 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
                    fmt::format("the entry of object {} makes no sense", entry.id.to_hex()));
   HOLDFAST_CO_DO(check_range(want.range, layout.size));
   const ByteRange range = want.range.value_or(ByteRange{0, layout.size});
+  HOLDFAST_CHECK(into.empty() || into.size() == range.bytes, "a buffer of another size than what is read");
   const Cut cut = cut_read(layout, range, want, job.fabric_info);
   const std::size_t depth = job.fabric_info.best_depth;
 
@@ -277,6 +301,8 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
     HOLDFAST_CO_TRY(known, co_await region_of(job, channel, entry.owner, entry.location, deadline));
   }
   const RegionKey region = *known;
+  // Only a token that was altered says so. Some networks break a connection over a read beyond the end.
+  if (entry.location - region.first + layout.block_bytes() > region.memory.bytes) co_return BlockRead{};
   HOLDFAST_CO_TRY(const fabric::PeerId peer, channel.connect(job.peers->card(entry.owner).address));
   HOLDFAST_CO_TRY(const Block block,
                   co_await landing_block(job, channel, bytes, layout.alignment(), deadline));
@@ -289,10 +315,14 @@ Task<Result<BlockRead>> read_block(Job& job, Channel& channel, Entry entry, Want
   if (!found) co_return tl::unexpected(std::move(found).error());
   BlockRead read;
   read.found = *found;
+  if (*found == BlockRead::Found::other && !is_spoiled(landing.base))
+    read.strange = checksum({landing.base, kBlockHeaderBytes});
   if (*found != BlockRead::Found::good) co_return read;
   spoil_header(landing.base);
   landing.hold->set_clean();
-  if (into.empty()) {
+  if (!into.empty()) {
+    read.landed.payload = into;
+  } else {
     read.landed.payload = {landing.base + landing.payload_at + (range.offset - cut.payload_from),
                            range.bytes};
     read.landed.hold = landing.hold;

@@ -13,6 +13,7 @@
 
 #include "holdfast/base/clock.h"
 #include "holdfast/object_id.h"
+#include "src/block.h"
 
 namespace holdfast {
 
@@ -28,6 +29,7 @@ struct HoldRequest {
   ObjectId id;
   std::uint64_t number = 0;  ///< of the hold, of those of the asking member
   TokenId token;             ///< what it was given; its number is 0 where that was not a token
+  BlockLayout layout;        ///< as the asking member was told it
 };
 
 class Holders {

@@ -335,13 +335,16 @@ void Holdings::forget_late_waiters() {
   forget_waiters([now](const Waiter& waiter) { return waiter.until <= now; });
 }
 
-std::vector<std::pair<Key, ObjectId>> Holdings::member_lost(MemberId member, const Peers& peers) {
+std::vector<std::pair<Key, ObjectId>> Holdings::member_lost(MemberId member, const Peers& peers,
+                                                            Waiters waiters) {
   std::vector<std::pair<Key, ObjectId>> names;
   if (HOLDFAST_MUTATION(keep_holds_of_the_dead)) return names;
   const std::lock_guard lock(mutex_);
   for (const ObjectId& id : holders_.member_lost(member)) settle(id);
-  forget_waiters([member](const Waiter& waiter) { return waiter.from == member; });
-  if (concerned_.erase(member) == 0 || HOLDFAST_MUTATION(keep_names_of_the_dead)) return names;
+  const bool goes = waiters == Waiters::go;
+  if (goes) forget_waiters([member](const Waiter& waiter) { return waiter.from == member; });
+  const bool concerned = goes ? concerned_.erase(member) != 0 : concerned_.contains(member);
+  if (!concerned || HOLDFAST_MUTATION(keep_names_of_the_dead)) return names;
   std::uint64_t left = named_objects_;
   for (std::uint64_t slot = 0; left > 0 && slot < catalogue_.geometry().slots(); ++slot) {
     Record& record = records_[slot];

@@ -151,9 +151,12 @@ class Holdings {
   /// Takes back one hold, of which the member did not hear that it was granted.
   void undo_hold(const ObjectId& id, MemberId member, std::uint64_t number);
 
+  /// Of a member that was only silent they stay until their time has come: it may go on.
+  enum class Waiters : std::uint8_t { go, stay };
   /// Drops all that the member holds, forgets what it waits for, and lets go of objects by names whose home
   /// it was: nobody finds them there any more. Gives those names: the member may only have been silent.
-  std::vector<std::pair<Key, ObjectId>> member_lost(MemberId member, const Peers& peers);
+  std::vector<std::pair<Key, ObjectId>> member_lost(MemberId member, const Peers& peers,
+                                                    Waiters waiters = Waiters::go);
   /// Members that hold something here.
   std::vector<MemberId> holding_members() const;
   /// While others wait here, or are the homes of names of objects here: one of those that ever did or were,

@@ -10,10 +10,18 @@ namespace {
 // Threads start their search apart, so that they neither contend nor walk over each other's pins. Slots next
 // to each other share cache lines, hence the stride.
 constexpr std::uint32_t kThreadStride = 64;
+// A search goes on from where the last one ended. Who always holds some pins would wander through the whole
+// ledger, which owners then look through: so it begins anew after as many.
+constexpr std::uint32_t kMovesBeforeReturn = 256;
 
-std::uint32_t& search_start() noexcept {
-  thread_local std::uint32_t start = thread_index() * kThreadStride;
-  return start;
+struct Search {
+  std::uint32_t start = thread_index() * kThreadStride;
+  std::uint32_t moves = 0;
+};
+
+Search& search() noexcept {
+  thread_local Search mine;
+  return mine;
 }
 
 }  // namespace
@@ -28,8 +36,8 @@ Result<Ledger> Ledger::create(std::uint32_t slots) {
 
 std::optional<std::uint32_t> Ledger::announce(const PinnedBlock& block) noexcept {
   LedgerMemory& ledger = memory();
-  std::uint32_t& start = search_start();
-  std::uint32_t slot = start % slots_;
+  Search& mine = search();
+  std::uint32_t slot = mine.start % slots_;
   for (std::uint32_t looked = 0; looked < slots_; ++looked) {
     std::uint64_t expected = 0;
     // Raised before the slot is used: an owner that reads it too low would miss the pin.
@@ -39,7 +47,9 @@ std::optional<std::uint32_t> Ledger::announce(const PinnedBlock& block) noexcept
     }
     if (ledger.slots()[slot].load(std::memory_order_relaxed) == 0 &&
         ledger.slots()[slot].compare_exchange_strong(expected, block.pack(), std::memory_order_seq_cst)) {
-      if (looked != 0) start = slot;
+      if (looked == 0) return slot;
+      mine.start = slot;
+      if (++mine.moves == kMovesBeforeReturn) mine = {};
       return slot;
     }
     slot = slot + 1 == slots_ ? 0 : slot + 1;

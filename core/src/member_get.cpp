@@ -7,6 +7,7 @@
 #include "src/lane_op.h"
 #include "src/member.h"
 #include "src/run.h"
+#include "src/wait_many.h"
 
 namespace holdfast {
 namespace {
@@ -189,36 +190,11 @@ Result<WaitResult> Member::wait(std::span<const Entry> entries, std::size_t coun
   // Without time to wait, each is looked up once: a read of its owner's catalogue, and no message.
   const bool waits = timeout > Duration::zero();
   const Deadline deadline = Deadline::after(job_.clock, waits ? timeout : kLookTimeout);
-  HOLDFAST_TRY(Lane* const lane, lanes_->mine());
-  // Shared with the protocols: reads of catalogues that are under way end after this returns.
-  struct Progress {
-    std::vector<bool> ready;
-    std::size_t count = 0;
-    std::size_t looked_at = 0;
-    Cancellation rest;
-  };
-  const auto progress = std::make_shared<Progress>();
-  progress->ready.resize(entries.size());
-  lane->run([&](Channel& channel) {
-    for (std::size_t i = 0; i < entries.size(); ++i)
-      spawn(find_object(job_, channel, entries[i].owner, entries[i].id, {waits, &progress->rest}, deadline),
-            [progress, i, waits](const Result<Entry>& found) {
-              const bool pending = !found && (found.error().code == Code::timed_out ||
-                                              (!waits && found.error().code == Code::not_found));
-              ++progress->looked_at;
-              progress->ready[i] = !pending;
-              progress->count += pending ? 0 : 1;
-            });
+  return run<WaitResult>(0, [&](Channel& channel, auto done) {
+    spawn(wait_many(job_, channel, {entries.begin(), entries.end()}, count,
+                    waits ? LateOnes::waited_for : LateOnes::pending, deadline),
+          done);
   });
-  lane->drive([&] { return progress->count >= count || progress->looked_at == entries.size(); }, deadline,
-              spin_for(0));
-  WaitResult result;
-  lane->run([&](Channel&) {
-    for (std::size_t i = 0; i < entries.size(); ++i)
-      (progress->ready[i] ? result.ready : result.pending).push_back(i);
-    progress->rest.request();
-  });
-  return result;
 }
 
 Result<ObjectRef> Member::lookup(const Key& name, Duration timeout, const GetOptions& options) {

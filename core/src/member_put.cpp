@@ -66,6 +66,12 @@ Result<ObjectRef> Member::seal(DraftState& draft, std::optional<Key> name) {
 }
 
 Result<ObjectRef> Member::enter(DraftState& draft, const std::optional<Key>& name) {
+  // Without a lane there would be no name, and an object that nobody lets go of.
+  if (name)
+    if (auto lane = lanes_->mine(); !lane) {
+      abandon(job_, *agent_, draft);
+      return tl::unexpected(std::move(lane).error());
+    }
   HOLDFAST_TRY(const Entry entry, holdfast::enter(job_, *agent_, draft));
   if (name) {
     const Deadline deadline = Deadline::after(job_.clock, draft.timeout);
@@ -92,6 +98,10 @@ Status Member::erase(const ObjectRef& ref, Duration timeout) {
   // Its own without a name, as most are, need no lane.
   HOLDFAST_TRY(const std::optional<Key> name, erase_own(job_, *agent_, entry.id));
   if (!name) return {};
+  if (auto lane = lanes_->mine(); !lane) {
+    agent_->withdraw(*name, entry.id);
+    return tl::unexpected(std::move(lane).error());
+  }
   return run(
       [&](Channel& channel) { return forget_name(job_, *agent_, channel, *name, entry.id, deadline); });
 }

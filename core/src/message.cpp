@@ -107,6 +107,8 @@ void put_hold(WireWriter& out, const HoldRequest& request) {
   out.put(request.number);
   out.put(request.token.maker.value);
   out.put(request.token.number);
+  out.put(request.layout.size);
+  out.put(request.layout.flags);
 }
 
 HoldRequest get_hold(WireReader& in) {
@@ -115,6 +117,8 @@ HoldRequest get_hold(WireReader& in) {
   request.number = in.get<std::uint64_t>();
   request.token.maker.value = in.get<std::uint32_t>();
   request.token.number = in.get<std::uint64_t>();
+  request.layout.size = in.get<std::uint64_t>();
+  request.layout.flags = in.get<std::uint32_t>();
   return request;
 }
 

@@ -23,11 +23,12 @@ enum class MessageType : std::uint8_t {
   erase = 7,   ///< object id. Owner: erases the object; replies whether it had a name, and its key. not_found
   keys = 8,    ///< arena offset. Owner: exposes the region there if need be; replies its key
   arrive = 9,  ///< barrier number. Rank 0: replies when all have arrived
-  hold =
-      10,  ///< object id, hold's number, token (number 0: none). Owner: counts the sender. not_found, expired
+  hold = 10,   ///< object id, hold's number, token (number 0: none), layout. Owner: counts the sender.
+               ///< not_found, expired, invalid (another layout)
   report = 11,    ///< numbers of tokens, drops, undone; then these (id, number). Owner: notes all
   leave = 12,     ///< the sender closes: all it holds is dropped. No reply
-  ping = 13,      ///< no reply: sending it shows whether the peer's endpoint is still there
+  ping = 13,      ///< nothing: sending it shows whether the peer's endpoint is still there, no reply; or how
+                  ///< long the sender has waited for a word of the peer: replies
   restore = 14,   ///< object key, deadline. Owner: brings it back from disk; replies its entry. not_found,
                   ///< corrupt, system
   prefetch = 15,  ///< number of objects, their ids. Owner: brings them back from disk. No reply

@@ -116,8 +116,18 @@ Task<Status> erase(Job& job, Agent& agent, Channel& channel, Key name, Deadline 
   co_return forgotten;
 }
 
+Status check_layout(const Job& job, const ObjectId& id, const BlockLayout& told) {
+  const auto known = job.holdings->look(Key::of(id));
+  if (!known || known->layout == told) return {};
+  return fail(Code::invalid, "Store::redeem",
+              fmt::format("object {} has {} bytes, and is not what this reference says, {} bytes; the token "
+                          "was altered: pass on the whole text that ObjectRef::token gave",
+                          id.to_hex(), known->layout.size, told.size));
+}
+
 Result<std::shared_ptr<Reference>> hold_here(Job& job, const Entry& entry, const TokenId& token) {
-  if (entry.owner != job.peers->self()) return job.references->share(entry.id, entry.owner, job.clock.now());
+  if (entry.owner != job.peers->self()) return job.references->share(entry, job.clock.now());
+  HOLDFAST_DO(check_layout(job, entry.id, entry.layout));
   HOLDFAST_DO(job.holdings->hold_own(entry.id, token));
   return job.references->make_own(entry.id);
 }

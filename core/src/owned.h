@@ -38,8 +38,12 @@ Task<Status> erase(Job& job, Agent& agent, Channel& channel, Entry entry, Deadli
 /// The same by its name.
 Task<Status> erase(Job& job, Agent& agent, Channel& channel, Key name, Deadline deadline);
 
+/// What is told of an object that is sealed must be true of it: a token may have been altered. Errors:
+/// invalid.
+Status check_layout(const Job& job, const ObjectId& id, const BlockLayout& told);
+
 /// A reference of this process, if that needs no answer of another: to an object of its own, or to one it
-/// holds already. Else null, for hold_object. Errors: not_found, expired.
+/// holds already. Else null, for hold_object. Errors: not_found, expired, invalid.
 Result<std::shared_ptr<Reference>> hold_here(Job& job, const Entry& entry, const TokenId& token);
 
 }  // namespace holdfast

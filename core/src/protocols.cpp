@@ -27,12 +27,14 @@ constexpr Duration kSamePatience = std::chrono::milliseconds(500);
 
 /// Asks for a key's entry and waits for it at its keeper, who is told when the wait ends without it.
 Task<Result<Entry>> await_entry(Job& job, Channel& channel, MemberId keeper, MessageType type, Key key,
-                                Deadline deadline, Cancellation* cancellation) {
+                                Deadline deadline, Cancellation* cancellation,
+                                std::shared_ptr<void> place = nullptr) {
   if (deadline.passed(job.clock)) co_return fail(Code::timed_out, kOperation, "no time was left to wait");
   WireWriter body;
   put_key(body, key);
   put_deadline(body, deadline, job.clock);
-  auto reply = co_await channel.call(job.peers->receiver(keeper), type, body.take(), deadline, cancellation);
+  auto reply = co_await channel.call(job.peers->receiver(keeper), type, body.take(), deadline, cancellation,
+                                     std::move(place));
   if (reply) {
     WireReader in(*reply);
     const Entry entry = get_entry(in);
@@ -103,6 +105,11 @@ void count_remote(Job& job, const Entry& entry, std::uint64_t bytes, TimePoint s
   job.accesses.note(entry.id, entry.owner);
 }
 
+tl::unexpected<Error> too_small(std::uint64_t buffer, std::uint64_t object) {
+  return fail(Code::invalid, "Store::get_into",
+              fmt::format("the buffer of {} bytes is too small for the object of {}", buffer, object));
+}
+
 std::uint64_t wanted_bytes(const Entry& entry, const Want& want) {
   return want.range ? want.range->bytes : entry.layout.size;
 }
@@ -142,7 +149,7 @@ Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waitin
 }
 
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
-                                Deadline deadline) {
+                                Deadline deadline, std::shared_ptr<void> place) {
   ViewOf mapping(job, channel, owner, deadline);
   auto view = co_await mapping;
   if (!view) co_return tl::unexpected(std::move(view).error());
@@ -159,7 +166,7 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
   sought.id = id;
   if (!waiting.allowed) co_return missing(sought);
   auto entry = co_await await_entry(job, channel, owner, MessageType::await_object, Key::of(id), deadline,
-                                    waiting.cancellation);
+                                    waiting.cancellation, std::move(place));
   if (!entry && entry.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("object {} was not sealed before the deadline", id.to_hex()));
@@ -189,30 +196,55 @@ Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Wait
   co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
 }
 
+/// Where a caller wants a copy; nothing where a pin will do.
+using CallersBuffer = std::optional<std::span<std::byte>>;
+
+/// The buffer was found large enough for what a reference says; now for what the catalogue says.
+Status check_fits(const CallersBuffer& into, const Entry& entry, const Want& want) {
+  HOLDFAST_DO(check_range(want.range, entry.layout.size));
+  if (!into || wanted_bytes(entry, want) <= into->size()) return {};
+  return too_small(into->size(), wanted_bytes(entry, want));
+}
+
 /// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
-Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want,
-                                 std::span<std::byte> into, Deadline deadline) {
+Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want, CallersBuffer buffer,
+                                 Deadline deadline) {
   Rounds rounds(job.clock, deadline);
   int same = 0;
   TimePoint same_since = job.clock.now();
+  StandsStill strange;
+  // At the deadline what has been found until then decides.
+  const auto ends = [&](Error error) {
+    return error.code == Code::timed_out && strange.is_sure() ? corrupt(job, entry)
+                                                              : tl::unexpected(std::move(error));
+  };
   while (same < kSameAttempts && rounds.another()) {
     if (entry.on_disk()) {
       HOLDFAST_CO_TRY(entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation));
     }
+    HOLDFAST_CO_DO(check_fits(buffer, entry, want));
+    const auto into = buffer ? buffer->first(wanted_bytes(entry, want)) : std::span<std::byte>();
     auto read = co_await read_block(job, channel, entry, want, into, deadline);
-    if (!read) co_return name_peer(job, entry.owner, std::move(read).error(), kOperation);
+    if (!read) co_return ends(name_peer(job, entry.owner, std::move(read).error(), kOperation).value());
     if (read->found == BlockRead::Found::good) co_return std::move(read->landed);
+    if (read->strange)
+      strange.saw(*read->strange, job.clock.now());
+    else
+      strange.saw_another();
     job.counters.add(read->found == BlockRead::Found::other ? Count::remote_stale : Count::remote_torn);
     // If it is on disk, that is a change: the next round has it brought back.
     auto now = co_await find_object(job, channel, entry.owner, entry.id, want.waiting, deadline);
-    if (!now) co_return tl::unexpected(std::move(now).error());
+    if (!now) co_return ends(std::move(now).error());
     same = *now == entry ? same + 1 : 0;
-    if (same == 0) same_since = job.clock.now();
+    if (same == 0) {
+      same_since = job.clock.now();
+      strange.saw_another();
+    }
     if (read->found == BlockRead::Found::other && job.clock.now() - same_since < kSamePatience)
       same = std::min(same, kSameAttempts - 1);
     entry = *now;
   }
-  if (same < kSameAttempts) co_return never_still(job, entry);
+  if (same < kSameAttempts && !strange.is_sure()) co_return never_still(job, entry);
   co_return corrupt(job, entry);
 }
 
@@ -231,7 +263,7 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
-      HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, {}, deadline));
+      HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, std::nullopt, deadline));
       count_remote(job, entry, landed.payload.size(), started);
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
@@ -251,18 +283,18 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
     ViewOf mapping(job, channel, entry.owner, deadline);
     auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
-    const std::uint64_t bytes = wanted_bytes(entry, want);
     if (*view == nullptr) {
-      auto landed = co_await read_object(job, channel, entry, want, into.first(bytes), deadline);
-      if (!landed) co_return tl::unexpected(std::move(landed).error());
-      count_remote(job, entry, bytes, started);
-      co_return bytes;
+      const auto landed = co_await read_object(job, channel, entry, want, into, deadline);
+      if (!landed) co_return tl::unexpected(landed.error());
+      count_remote(job, entry, landed->payload.size(), started);
+      co_return landed->payload.size();
     }
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in
     // cache.
     Pin pin;
     HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
     if (there) {
+      if (pin.size() > into.size()) co_return too_small(into.size(), pin.size());
       copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
       co_return pin.size();
     }
@@ -327,18 +359,22 @@ Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectI
   co_return entry;
 }
 
-Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
-                                                     TokenId token, Deadline deadline) {
+namespace {
+
+/// Asks once. A hold that got no answer is taken back.
+Task<Result<std::shared_ptr<Reference>>> ask_to_hold(Job& job, Channel& channel, Entry entry, TokenId token,
+                                                     Deadline deadline) {
   job.counters.add(Count::reference_messages);
   References& references = *job.references;
-  const HoldRequest request{id, references.ask(id), token};
+  const MemberId owner = entry.owner;
+  const ObjectId id = entry.id;
+  const HoldRequest request{id, references.ask(id), token, entry.layout};
   const TimePoint asked = job.clock.now();
-  if (HOLDFAST_MUTATION(no_hold_before_redeem))
-    co_return references.granted(id, owner, request.number, asked);
+  if (HOLDFAST_MUTATION(no_hold_before_redeem)) co_return references.granted(entry, request.number, asked);
   WireWriter body;
   put_hold(body, request);
   auto reply = co_await channel.call(job.peers->receiver(owner), MessageType::hold, body.take(), deadline);
-  if (reply) co_return references.granted(id, owner, request.number, asked);
+  if (reply) co_return references.granted(entry, request.number, asked);
   if (reply.error().code == Code::timed_out || reply.error().code == Code::owner_lost) {
     // It may have been granted, or be so yet. This follows the request on the same way, so it cannot be
     // overtaken by it; what is reported besides comes through even if their connection breaks.
@@ -352,6 +388,22 @@ Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel,
     references.refused(id);
   }
   co_return name_peer(job, owner, std::move(reply).error(), "Store::redeem");
+}
+
+}  // namespace
+
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, Entry entry, TokenId token,
+                                                     Deadline deadline) {
+  // Kept until there is a newer one: its drop is to end what of it there may be.
+  std::shared_ptr<Reference> doubtful;
+  for (;;) {
+    const TimePoint asked = job.clock.now();
+    auto held = co_await ask_to_hold(job, channel, entry, token, deadline);
+    if (!held || job.references->is_sure(asked, job.clock.now())) co_return held;
+    // The answer lay here while this process was stopped, or on its way, for so long that the owner may have
+    // given this member up since, and the hold with it.
+    doubtful = std::move(*held);
+  }
 }
 
 Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,

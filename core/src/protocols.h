@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <variant>
@@ -25,14 +26,15 @@ using Target = std::variant<Entry, Key>;
 Task<Result<Entry>> resolve(Job& job, Channel& channel, Key name, Waiting waiting, Deadline deadline);
 
 /// An object's entry as its owner's catalogue has it now; waits for a promised object to be sealed where that
-/// is allowed. Errors: not_found, timed_out (also when called off), owner_lost.
+/// is allowed; `place` is let go of when nothing but that is left to do. Errors: not_found, timed_out (also
+/// when called off), owner_lost, full (more waiters than the owner keeps).
 Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, ObjectId id, Waiting waiting,
-                                Deadline deadline);
+                                Deadline deadline, std::shared_ptr<void> place = nullptr);
 
 /// Pins an object, or a part of it. Errors: as Store::get.
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline);
 
-/// Copies an object, or a part of it, into a buffer at least that long. Errors: as Store::get_into.
+/// Copies an object, or a part of it, into a buffer; gives how many bytes. Errors: as Store::get_into.
 Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
                                      std::span<std::byte> into, Deadline deadline);
 
@@ -56,9 +58,10 @@ bool may_be_published(const Error& error) noexcept;
 Task<Result<Entry>> unpublish_name(Job& job, Channel& channel, Key name, ObjectId id, Deadline deadline);
 
 /// Asks the owner, another member, to count this process among the holders of an object (token number 0:
-/// without one). A hold that got no answer is taken back. Errors: not_found, expired, timed_out, owner_lost.
-Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, MemberId owner, ObjectId id,
-                                                     TokenId token, Deadline deadline);
+/// without one). A hold that got no answer is taken back. Errors: not_found, expired, invalid (its layout is
+/// another one), timed_out, owner_lost.
+Task<Result<std::shared_ptr<Reference>>> hold_object(Job& job, Channel& channel, Entry entry, TokenId token,
+                                                     Deadline deadline);
 
 /// What an object declares to be part of it. Errors: not_found, timed_out, owner_lost.
 Task<Result<std::vector<Entry>>> parts_of_object(Job& job, Channel& channel, MemberId owner, ObjectId id,

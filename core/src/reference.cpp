@@ -205,7 +205,7 @@ Result<ObjectRef> Member::hold(const Entry& entry, const TokenId& token, Duratio
   if (held == nullptr) {
     const Deadline deadline = Deadline::after(job_.clock, timeout);
     HOLDFAST_TRY(held, run<std::shared_ptr<Reference>>(0, [&](Channel& channel, auto done) {
-                   spawn(hold_object(job_, channel, entry.owner, entry.id, token, deadline), done);
+                   spawn(hold_object(job_, channel, entry, token, deadline), done);
                  }));
   }
   return make_ref(entry, std::move(held));

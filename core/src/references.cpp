@@ -38,15 +38,15 @@ void References::something_to_report() {
   wake_();
 }
 
-std::shared_ptr<Reference> References::share(const ObjectId& id, MemberId owner, TimePoint now) {
+std::shared_ptr<Reference> References::share(const Entry& entry, TimePoint now) {
   const std::lock_guard lock(mutex_);
-  const auto at = borrowed_.find(id);
+  const auto at = borrowed_.find(entry.id);
   // A drop under way ends what is held now; one that only waits to be reported is taken back.
-  if (at == borrowed_.end() || at->second.reporting) return nullptr;
-  const bool in_doubt = !at->second.sure || now - heard_[owner] > sure_;
+  if (at == borrowed_.end() || at->second.reporting || at->second.layout != entry.layout) return nullptr;
+  const bool in_doubt = !at->second.sure || now - heard_[entry.owner] > sure_;
   if (in_doubt && !HOLDFAST_MUTATION(trust_old_holds)) return nullptr;
   ++at->second.references;
-  return std::make_shared<Reference>(shared_from_this(), id, owner);
+  return std::make_shared<Reference>(shared_from_this(), entry.id, entry.owner);
 }
 
 std::uint64_t References::ask(const ObjectId& id) {
@@ -79,23 +79,23 @@ void References::heard_from(MemberId owner, TimePoint when) {
   last = std::max(last, when);
 }
 
-void References::asked_for_us(MemberId owner, TimePoint now) {
+void References::asked_for_us(MemberId owner, TimePoint heard) {
   const std::lock_guard lock(mutex_);
-  if (heard_.contains(owner)) heard_from(owner, now);
+  if (heard_.contains(owner)) heard_from(owner, heard);
 }
 
-std::shared_ptr<Reference> References::granted(const ObjectId& id, MemberId owner, std::uint64_t number,
-                                               TimePoint asked) {
+std::shared_ptr<Reference> References::granted(const Entry& entry, std::uint64_t number, TimePoint asked) {
   const std::lock_guard lock(mutex_);
-  heard_from(owner, asked);
-  Borrowed& borrowed = borrowed_[id];
+  heard_from(entry.owner, asked);
+  Borrowed& borrowed = borrowed_[entry.id];
   ++borrowed.references;
   borrowed.number = std::max(borrowed.number, number);
   borrowed.reporting = false;
   borrowed.sure = true;
-  borrowed.owner = owner;
-  answered(id);
-  return std::make_shared<Reference>(shared_from_this(), id, owner);
+  borrowed.owner = entry.owner;
+  borrowed.layout = entry.layout;
+  answered(entry.id);
+  return std::make_shared<Reference>(shared_from_this(), entry.id, entry.owner);
 }
 
 void References::not_answered(const ObjectId& id, MemberId owner, std::uint64_t number) {

@@ -68,7 +68,7 @@ struct ReferenceReport {
 /// Lives as long as the member or any handle. Any thread.
 class References : public std::enable_shared_from_this<References> {
  public:
-  /// `sure`: how long after an owner has asked for this process it has certainly not given it up.
+  /// `sure`: how long after an owner had a word of this process it has certainly not given it up.
   References(MemberId self, Duration sure) noexcept : self_(self), sure_(sure) {}
 
   void set_member(std::weak_ptr<Member> member);
@@ -88,15 +88,16 @@ class References : public std::enable_shared_from_this<References> {
 
   /// A handle for another member's object that this process holds already. nullptr where it does not, or
   /// where the owner may have given this process up meanwhile, and its holds with it: then it is to be asked
-  /// anew.
-  std::shared_ptr<Reference> share(const ObjectId& id, MemberId owner, TimePoint now);
+  /// anew. So where the object was of another layout when it was granted: only its owner can tell.
+  std::shared_ptr<Reference> share(const Entry& entry, TimePoint now);
   /// A number for a new hold, to ask the owner for; one of the three below follows. No drop of the object is
   /// reported before: it would end this hold, too, where a later one was granted, and dropped, before the
   /// answer to this one was seen.
   std::uint64_t ask(const ObjectId& id);
   /// The owner has granted it, when it was asked at `asked` or later.
-  std::shared_ptr<Reference> granted(const ObjectId& id, MemberId owner, std::uint64_t number,
-                                     TimePoint asked);
+  std::shared_ptr<Reference> granted(const Entry& entry, std::uint64_t number, TimePoint asked);
+  /// Whether what was asked for at `asked` and granted is certainly held still.
+  bool is_sure(TimePoint asked, TimePoint now) const noexcept { return now - asked <= sure_; }
   /// It has not.
   void refused(const ObjectId& id);
   /// It did not answer and may have granted it: it is told that this hold, and no other, is taken back.
@@ -105,8 +106,8 @@ class References : public std::enable_shared_from_this<References> {
   /// Holds that were asked for and not answered.
   std::size_t asked() const;
 
-  /// The owner has looked whether this process is there.
-  void asked_for_us(MemberId owner, TimePoint now);
+  /// The owner has looked whether this process is there, and had a word of it at `heard` or later.
+  void asked_for_us(MemberId owner, TimePoint heard);
 
   /// A token that the owner, another member, will be told of.
   TokenId make_token(std::shared_ptr<Reference> reference);
@@ -139,6 +140,7 @@ class References : public std::enable_shared_from_this<References> {
     bool reporting = false;    ///< its drop is under way
     bool sure = true;          ///< the owner knows of it
     MemberId owner;
+    BlockLayout layout;  ///< as the owner was asked for it
   };
   struct Pending {
     std::vector<ReferenceReport::Token> tokens;

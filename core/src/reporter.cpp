@@ -19,6 +19,9 @@ constexpr Duration kReportTimeout = std::chrono::seconds(10);
 // How often members are looked after: each that holds something here, and of the homes of names and of those
 // who wait here one after the other. A send to a process that died fails at once.
 constexpr Duration kProbeInterval = std::chrono::milliseconds(500);
+// The most that counts as silence between two looks: a member that had no core to look with must not take its
+// own absence for that of others.
+constexpr Duration kMostBetweenLooks = 2 * kProbeInterval;
 // Fewer in a row may have found a broken connection only.
 constexpr unsigned kProbesThatFail = 3;
 
@@ -122,37 +125,62 @@ void Reporter::ask_for_drops() {
 
 bool Reporter::look_after_others() {
   job_.holdings->forget_late_waiters();
-  std::vector<MemberId> members = job_.holdings->holding_members();
-  for (const auto& [member, since] : unreached_) members.push_back(member);
+  std::set<MemberId> members;
+  for (const MemberId member : job_.holdings->holding_members()) members.insert(member);
+  for (const auto& [member, unheard] : unheard_) members.insert(member);
   if (const auto next = job_.holdings->next_concerned(last_concerned_)) {
     last_concerned_ = *next;
-    members.push_back(*next);
+    members.insert(*next);
   }
-  for (const MemberId member : members) {
-    if (!probing_.insert(member).second) continue;
-    job_.counters.add(Count::reference_messages);
-    const Deadline deadline = Deadline::after(job_.clock, kReportTimeout);
-    spawn(channel_.probe(job_.peers->receiver(member), deadline),
-          [this, member](const Status& alive) { probed(member, alive); });
-  }
+  for (const MemberId member : members) probe(member);
   return !members.empty();
+}
+
+void Reporter::probe(MemberId member) {
+  const TimePoint now = job_.clock.now();
+  const auto [at, is_first] = unheard_.try_emplace(member, Unheard{.probed_at = now});
+  Unheard& unheard = at->second;
+  if (!is_first) unheard.silent += std::min(now - unheard.probed_at, kMostBetweenLooks);
+  unheard.probed_at = now;
+  // It may live, and go on: then it is not to wait in vain for what it waits for here.
+  if (unheard.silent >= longest_silence(job_.options.lifetime))
+    return give_up(member, Holdings::Waiters::stay);
+  if (!probing_.insert(member).second) return;
+  job_.counters.add(Count::reference_messages);
+  WireWriter body;
+  const Duration failing = unheard.failed ? now - *unheard.failed : Duration::zero();
+  body.put(std::int64_t{std::max(unheard.silent, failing).count()});
+  spawn(
+      channel_.probe(job_.peers->receiver(member), Deadline::after(job_.clock, kReportTimeout), body.take()),
+      [this, member](const Status& alive) { probed(member, alive); });
 }
 
 void Reporter::probed(MemberId member, const Status& alive) {
   probing_.erase(member);
-  if (alive || alive.error().code != Code::owner_lost) {
-    unreached_.erase(member);
+  // It has left, or is on its way for long: whether it comes is another matter.
+  if (alive || alive.error().code == Code::timed_out) {
+    if (const auto at = unheard_.find(member); at != unheard_.end()) at->second.failed.reset();
+    return;
+  }
+  // This member's own trouble: nobody was asked.
+  if (alive.error().code != Code::owner_lost) {
+    unheard_.erase(member);
     return;
   }
   const TimePoint now = job_.clock.now();
-  Unreached& unreached = unreached_.try_emplace(member, Unreached{now}).first->second;
-  ++unreached.probes;
-  const bool for_long = now - unreached.since >= job_.options.lifetime.member_timeout;
-  const bool dead = for_long && unreached.probes >= kProbesThatFail;
-  if (!dead && !channel_.is_replaced(job_.peers->receiver(member))) return;
-  unreached_.erase(member);
+  Unheard& unheard = unheard_.try_emplace(member, Unheard{.probed_at = now}).first->second;
+  if (!unheard.failed) unheard.failures = 0;
+  unheard.failed = unheard.failed.value_or(now);
+  ++unheard.failures;
+  const bool for_long = now - *unheard.failed >= job_.options.lifetime.member_timeout;
+  const bool dead = for_long && unheard.failures >= kProbesThatFail;
+  if (dead || channel_.is_replaced(job_.peers->receiver(member))) give_up(member, Holdings::Waiters::go);
+}
+
+void Reporter::give_up(MemberId member, Holdings::Waiters waiters) {
+  unheard_.erase(member);
   // It may only have seemed to be dead: then it is to forget the names, as their objects do not keep them.
-  for (const auto& [name, id] : job_.holdings->member_lost(member, *job_.peers))
+  for (const auto& [name, id] : job_.holdings->member_lost(member, *job_.peers, waiters))
     if (!HOLDFAST_MUTATION(keep_names_of_the_silent))
       withdrawals_.add_name(name, id, Withdrawals::Bound::all);
 }

@@ -17,10 +17,18 @@
 
 namespace holdfast {
 
-/// How long a member that was looked for is sure that it was not given up: it may have been slow to see it.
+/// How long a member of which its owners had a word is sure that it was not given up: it may have been slow
+/// to see that they looked.
 constexpr Duration sure_to_be_held(const LifetimeOptions& options) {
   constexpr Duration kAtLeast = std::chrono::seconds(1);  // what it takes that enough probes fail
   return std::max(options.member_timeout, kAtLeast) / 2;
+}
+
+/// How long a member may say nothing at all though probes reach it, or seem to: a host that is gone takes
+/// them for a long time by some networks. One that is only busy, or short of a core, must not be given up.
+constexpr Duration longest_silence(const LifetimeOptions& options) {
+  constexpr Duration kAtLeast = std::chrono::seconds(5);
+  return std::max(options.member_timeout, kAtLeast);
 }
 
 class Reporter {
@@ -34,7 +42,7 @@ class Reporter {
 
   /// It has said something, so it lives.
   void heard_from(MemberId member) {
-    if (!unreached_.empty()) unreached_.erase(member);
+    if (!unheard_.empty()) unheard_.erase(member);
   }
 
   /// Reports at the next turn: an owner is short of memory.
@@ -49,7 +57,9 @@ class Reporter {
   Task<References::Outcome> send_report(MemberId owner, std::vector<std::byte> body);
   void send_hints();
   void ask_for_drops();
+  void probe(MemberId member);
   void probed(MemberId member, const Status& alive);
+  void give_up(MemberId member, Holdings::Waiters waiters);
 
   Job& job_;
   Channel& channel_;
@@ -60,12 +70,14 @@ class Reporter {
   std::optional<TimePoint> expiry_at_;
   std::atomic<bool> got_some_{false};  ///< hints; set by any thread
   std::optional<TimePoint> hints_at_;
-  std::set<MemberId> probing_;  ///< whose answer has not come
-  struct Unreached {
-    TimePoint since;
-    unsigned probes = 0;  ///< that failed, one after the other
+  std::set<MemberId> probing_;  ///< whose probe has not left
+  struct Unheard {
+    TimePoint probed_at;
+    Duration silent{};                ///< counted only while probes went out: who does not look hears nothing
+    std::optional<TimePoint> failed;  ///< since when probes fail
+    unsigned failures = 0;            ///< one after the other
   };
-  std::map<MemberId, Unreached> unreached_;
+  std::map<MemberId, Unheard> unheard_;  ///< probed, without a word since
   MemberId last_concerned_;
 };
 

@@ -102,5 +102,21 @@ TEST(LedgerTest, ThreadsGetSlotsOfTheirOwn) {
   for (std::uint32_t slot = 0; slot < 256; ++slot) EXPECT_EQ(ledger->shared()->slots()[slot].load(), 0U);
 }
 
+/// Owners look through all slots up to the highest that was ever used, for each block they free.
+TEST(LedgerTest, WhoAlwaysHoldsSomePinsStaysInASmallPart) {
+  auto ledger = Ledger::create(65'536);
+  ASSERT_TRUE(test::good(ledger));
+  auto before = ledger->announce({MemberId{1}, 64});
+  ASSERT_TRUE(before.has_value());
+  for (std::uint64_t i = 2; i < 100'000; ++i) {
+    const auto next = ledger->announce({MemberId{1}, 64 * i});
+    ASSERT_TRUE(next.has_value());
+    ledger->withdraw(*before);
+    before = next;
+  }
+  constexpr std::uint64_t kSmallPart = 4096;  // whatever this thread's number
+  EXPECT_LT(ledger->shared()->high_water.load(), kSmallPart);
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -1,4 +1,6 @@
 // How long objects live across members: every way a reference goes from one to another, and deaths.
+#include <signal.h>
+
 #include "tests/core/ranks.h"
 
 namespace holdfast::test {
@@ -88,6 +90,47 @@ const Scenario kHeld("lifetime_held", [](Line&) {
 });
 TEST(MembersLifetimeTest, AnObjectLivesUntilTheLastMemberDropsIt) {
   EXPECT_TRUE(Ranks("lifetime_held", job(3, {tokens_end_soon()})).all_good());
+}
+
+// Its socket takes what is sent to it, as that of a host without power seems to; nothing else tells.
+const Scenario kSilent("lifetime_silent", [](Line& test) {
+  Store store = join();
+  ASSERT_TRUE(good(store.barrier(kLong)));  // as above
+  const Name first = name_for(1, "first"), second = name_for(1, "second");
+  if (store.rank() == 0) {
+    say_token(store, first, store.put(pattern(1000, 5)).value());
+    EXPECT_EQ(test.hear(), "held");
+    ASSERT_TRUE(good(store.erase(first, kLong)));
+    EXPECT_TRUE(comes_true([&] { return own_objects(store) == 1; }));
+    test.say("ready");
+    EXPECT_EQ(test.hear(), "stopped");
+    EXPECT_TRUE(comes_true([&] { return own_objects(store) == 0; }));
+    test.say("given up");
+    EXPECT_EQ(test.hear(), "continued");
+    say_token(store, second, store.put(pattern(1000, 6)).value());
+  } else {
+    const auto ref = store.redeem(hear_token(store, first));
+    ASSERT_TRUE(good(ref));
+    test.say("held");
+    EXPECT_EQ(test.hear(), "continued");
+    EXPECT_TRUE(fails(store.get(*ref, kLong, {.missing = GetOptions::Missing::fail}), Code::not_found));
+    const auto anew = store.redeem(hear_token(store, second));
+    ASSERT_TRUE(good(anew));
+    EXPECT_TRUE(is_pattern(store.get(*anew, kLong).value().bytes(), 6));
+  }
+  ASSERT_TRUE(good(store.barrier(kLong)));
+});
+TEST(MembersLifetimeTest, AMemberThatSaysNothingForLongIsGivenUpAndWorksAgainAfter) {
+  Ranks ranks("lifetime_silent", job(2, {tokens_end_soon()}));
+  EXPECT_EQ(ranks[1].hear(), "held");
+  ranks[0].say("held");
+  EXPECT_EQ(ranks[0].hear(), "ready");
+  ranks.signal(1, SIGSTOP);
+  ranks[0].say("stopped");
+  EXPECT_EQ(ranks[0].hear(), "given up");
+  ranks.signal(1, SIGCONT);
+  for (const std::size_t rank : {0U, 1U}) ranks[rank].say("continued");
+  EXPECT_TRUE(ranks.all_good());
 }
 
 // Rank 1 holds one object, rank 2 another, both a third; rank 1 is killed.

@@ -22,7 +22,10 @@ class ReferencesTest : public ::testing::Test {
     if (table) table->close();  // what it keeps for its reports refers to it
   }
   std::shared_ptr<Reference> hold(const ObjectId& id, MemberId owner = kOwner) {
-    return table->granted(id, owner, table->ask(id), now);
+    return table->granted(entry(id, owner), table->ask(id), now);
+  }
+  static Entry entry(const ObjectId& id, MemberId owner = kOwner, std::uint64_t size = 1) {
+    return {id, 64, {size, 0}, owner};
   }
   /// The only report there is, which names one drop.
   ReferenceReport one_drop(const ObjectId& id) {
@@ -41,7 +44,7 @@ class ReferencesTest : public ::testing::Test {
 TEST_F(ReferencesTest, TheLastDropIsReportedOnce) {
   auto first = hold(kA);
   auto copy = first;
-  auto shared = table->share(kA, kOwner, now);
+  auto shared = table->share(entry(kA), now);
   ASSERT_TRUE(shared);
   first.reset();
   copy.reset();
@@ -60,7 +63,7 @@ TEST_F(ReferencesTest, TheLastDropIsReportedOnce) {
 
 TEST_F(ReferencesTest, ADropThatWaitsIsTakenBackByTheNextHandle) {
   hold(kA).reset();
-  const auto again = table->share(kA, kOwner, now);
+  const auto again = table->share(entry(kA), now);
   ASSERT_TRUE(again) << "the owner was not told yet";
   EXPECT_TRUE(table->take_reports(kMany).empty());
   EXPECT_EQ(table->owners(), std::vector{kOwner});
@@ -69,11 +72,11 @@ TEST_F(ReferencesTest, ADropThatWaitsIsTakenBackByTheNextHandle) {
 TEST_F(ReferencesTest, ADropUnderWayCannotBeTakenBackAndANewHoldOutlivesIt) {
   hold(kA).reset();
   ReferenceReport report = one_drop(kA);
-  EXPECT_FALSE(table->share(kA, kOwner, now)) << "the owner may have heard";
+  EXPECT_FALSE(table->share(entry(kA), now)) << "the owner may have heard";
   const std::uint64_t number = table->ask(kA);
-  auto again = table->granted(kA, kOwner, number, now);
+  auto again = table->granted(entry(kA), number, now);
   table->reported(std::move(report), Outcome::heard);
-  EXPECT_TRUE(table->share(kA, kOwner, now)) << "the new hold counts";
+  EXPECT_TRUE(table->share(entry(kA), now)) << "the new hold counts";
   again.reset();
   EXPECT_EQ(one_drop(kA).drops[0].number, number);
 }
@@ -82,16 +85,16 @@ TEST_F(ReferencesTest, ADropUnderWayCannotBeTakenBackAndANewHoldOutlivesIt) {
 // owner.
 TEST_F(ReferencesTest, ADropWaitsForTheAnswerToAnEarlierHold) {
   const std::uint64_t first = table->ask(kA), second = table->ask(kA);
-  table->granted(kA, kOwner, second, now).reset();
+  table->granted(entry(kA), second, now).reset();
   EXPECT_TRUE(table->take_reports(kMany).empty());
-  const auto kept = table->granted(kA, kOwner, first, now);
+  const auto kept = table->granted(entry(kA), first, now);
   EXPECT_TRUE(table->take_reports(kMany).empty()) << "it is held";
 }
 
 TEST_F(ReferencesTest, ADropIsReportedWhenAnEarlierHoldWasRefusedOrNotAnswered) {
   for (const bool refused : {true, false}) {
     const std::uint64_t first = table->ask(kA), second = table->ask(kA);
-    table->granted(kA, kOwner, second, now).reset();
+    table->granted(entry(kA), second, now).reset();
     EXPECT_TRUE(table->take_reports(kMany).empty());
     woken = 0;
     if (refused)
@@ -124,20 +127,26 @@ TEST_F(ReferencesTest, BeforeAMemberLeavesWhatIsLeftFollowsAReportThatIsUnderWay
 TEST_F(ReferencesTest, WhatWasHeldBeforeASilenceIsNotSharedUntilTheOwnerIsAskedAgain) {
   const auto a = hold(kA), b = hold(kB), others = hold({9, 3}, kOther);
   now += 4s;
-  EXPECT_TRUE(table->share(kA, kOwner, now));
+  EXPECT_TRUE(table->share(entry(kA), now));
   table->asked_for_us(kOwner, now);
   table->asked_for_us(kOther, now);
   now += 4s;
-  EXPECT_TRUE(table->share(kA, kOwner, now)) << "the owner has asked since";
+  EXPECT_TRUE(table->share(entry(kA), now)) << "the owner has asked since";
   table->asked_for_us(kOther, now);
   now += 2s;
-  EXPECT_FALSE(table->share(kA, kOwner, now)) << "it may have given this process up";
+  EXPECT_FALSE(table->share(entry(kA), now)) << "it may have given this process up";
   table->asked_for_us(kOwner, now);
-  EXPECT_FALSE(table->share(kA, kOwner, now)) << "it has asked again, perhaps for something newer";
+  EXPECT_FALSE(table->share(entry(kA), now)) << "it has asked again, perhaps for something newer";
   const auto again = hold(kA);
-  EXPECT_TRUE(table->share(kA, kOwner, now));
-  EXPECT_FALSE(table->share(kB, kOwner, now)) << "only what it has granted again";
-  EXPECT_TRUE(table->share({9, 3}, kOther, now));
+  EXPECT_TRUE(table->share(entry(kA), now));
+  EXPECT_FALSE(table->share(entry(kB), now)) << "only what it has granted again";
+  EXPECT_TRUE(table->share(entry({9, 3}, kOther), now));
+}
+
+TEST_F(ReferencesTest, WhatIsToldToBeOfAnotherLayoutIsForItsOwnerToJudge) {
+  const auto held = hold(kA);
+  EXPECT_TRUE(table->share(entry(kA), now));
+  EXPECT_FALSE(table->share(entry(kA, kOwner, 2), now));
 }
 
 TEST_F(ReferencesTest, WhatWasNotHeardIsReportedAgainAndWhatIsLostIsNot) {

@@ -1,10 +1,6 @@
 // Memory that was overwritten: found out, and never handed out.
-#include <fstream>
-#include <sstream>
-
-#include "src/block.h"
-#include "src/catalogue.h"
 #include "src/peers.h"
+#include "tests/core/damage.h"
 #include "tests/core/store_fixture.h"
 
 namespace holdfast::test {
@@ -12,40 +8,7 @@ namespace {
 
 constexpr std::uint64_t kSize = 3 * 64 * 1024 + 100;
 
-class StoreDamageTest : public StoreTest {
- protected:
-  /// Where the payload lies, to be written as only a stray pointer of the owner's would.
-  static std::byte* payload_of(Store& store, const ObjectRef& ref) {
-    return const_cast<std::byte*>(store.get(ref, 0s, {.verify = Verify::never}).value().bytes().data());
-  }
-  static std::byte* block_of(Store& store, const ObjectRef& ref) {
-    const BlockLayout layout{ref.size(), BlockLayout::make_flags(true, 64)};
-    return payload_of(store, ref) - layout.payload_offset();
-  }
-
-  /// An object's entry line, or that of a name it has: key and id in a row, in the mapping of its payload.
-  static std::byte* entry_of(Store& store, const ObjectRef& ref) {
-    return entry_of(store, ref, {ref.id().high, ref.id().low, Key::Kind::object});
-  }
-  static std::byte* entry_of(Store& store, const ObjectRef& ref, const Key& key) {
-    const auto inside = reinterpret_cast<std::uintptr_t>(payload_of(store, ref));
-    std::ifstream maps("/proc/self/maps");
-    for (std::string text; std::getline(maps, text);) {
-      std::uintptr_t first = 0, last = 0;
-      char dash = 0;
-      std::istringstream(text) >> std::hex >> first >> dash >> last;
-      if (inside < first || inside >= last) continue;
-      for (std::uintptr_t line = first; line < last; line += sizeof(CatalogueLine)) {
-        const auto* const words = reinterpret_cast<const std::uint64_t*>(line);
-        if (words[1] == key.high && words[2] == key.low && words[3] == ref.id().high &&
-            words[4] == ref.id().low)
-          return reinterpret_cast<std::byte*>(line);
-      }
-    }
-    ADD_FAILURE() << "no entry found";
-    std::abort();
-  }
-};
+class StoreDamageTest : public StoreTest {};
 
 TEST_F(StoreDamageTest, AFlippedByteOfThePayloadIsCorrupt) {
   Store store = open();

@@ -68,7 +68,9 @@ struct LifetimeOptions {
   Duration token_lifetime = std::chrono::seconds(60);
   /// How long a member that cannot be reached still counts as alive (HOLDFAST_MEMBER_TIMEOUT, seconds): then
   /// what it holds here is dropped, and so are names whose home it is. One that closes, or whose address
-  /// another process has, is gone at once. Bound: 0 to 1 day; after three failed probes at the earliest.
+  /// another process has, is gone at once. Bound: 0 to 1 day; after three failed probes at the earliest, and
+  /// after 5 s where probes do not fail and are not answered. That is also what a process is that was
+  /// stopped: choose a day to debug one.
   Duration member_timeout = std::chrono::seconds(10);
   SpillPolicy spill;
 };

@@ -105,7 +105,8 @@ class Store {
   /// An object that was erased, or whose owner is lost, counts as ready: a get will not wait for it.
   /// With a timeout of zero each is looked up once, which takes a second at most where an owner is silent;
   /// what was erased, or is not sealed, is pending then. Errors: invalid (count larger than the number of
-  /// references). Reaching the timeout is not an error.
+  /// references), and what makes it impossible to look up so many that too few are left, as corrupt. Reaching
+  /// the timeout is not an error.
   Result<WaitResult> wait(std::span<const ObjectRef> refs, std::size_t count, Duration timeout);
 
   // --- names and references

@@ -10,6 +10,6 @@ namespace holdfast {
 std::string_view version() noexcept;
 
 /// Members with different protocol versions refuse each other when the job starts.
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 }  // namespace holdfast
