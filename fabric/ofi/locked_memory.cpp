@@ -71,7 +71,8 @@ Status check_locked_memory(const FabricInfo& info, const OfiOptions& options, co
                   info.provider, info.domain, format_bytes(wanted), format_bytes(options.memory),
                   options.most_endpoints, format_bytes(limit.soft),
                   pinned == 0 ? "" : fmt::format(", of which {} are locked already", format_bytes(pinned)),
-                  how_to_lock_more()));
+                  how_to_lock_more()) +
+          "; fewer endpoints want less, too (StoreOptions::reading_endpoints)");
 }
 
 }  // namespace ofi
