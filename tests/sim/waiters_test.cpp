@@ -21,7 +21,7 @@ class WaitersTest : public ::testing::Test {
  protected:
   WaitersTest() : rig_(options()) {
     for (std::size_t i = 0; i < kMany; ++i) {
-      drafts_.push_back(rig_.finish(1, rig_.app(1).draft(10, {}, 1s)).value());
+      drafts_.push_back(rig_.finish(1, rig_.app(1).draft(10, {}, {}, 1s)).value());
       handles_.push_back(rig_.app(1).promise(*drafts_.back()));
       entries_.push_back(handles_.back().entry);
     }
