@@ -288,7 +288,7 @@ void Player::redeem(PassedToken token, Oracle::Token known, MemberId to, std::ui
         oracle_.redeemed(ended, known, handle);
         if (!handle) return;
         take(to, known.object, std::move(*handle));
-        if (onward == 0 || !runs(to)) return;
+        if (onward == 0 || !runs(to) || is_over_) return;
         // A chain, or a ring: some keep it, some only hand it on.
         const MemberId next{(to.value + 1 + known.object % 3) % cluster_->size()};
         pass(to, hands_[to.value].held[known.object], known.object, next, onward - 1);

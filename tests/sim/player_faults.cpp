@@ -173,6 +173,7 @@ void Player::settle() {
   oracle_.all_is_well();
   get_everything();
   for (const auto& [number, operation] : under_way_) oracle_.never_ended(operation);
+  is_over_ = true;
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     for (auto& [object, draft] : hands_[rank].drafts)
       if (runs({rank})) app({rank}).abandon(std::move(draft));

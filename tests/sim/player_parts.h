@@ -142,6 +142,7 @@ class Player {
   }
 
   void take(MemberId member, std::uint32_t object, Handle handle) {
+    if (is_over_) return;  // what was under way for long: nobody holds anything any more
     hands_[member.value].held[object] = {std::move(handle), timeline().now()};
   }
   void act(const Step& step);
@@ -176,6 +177,7 @@ class Player {
   std::set<std::uint32_t> dark_;                                ///< hosts without power
   std::set<std::uint32_t> making_;                              ///< objects whose put waits for room, or has
   std::set<std::pair<std::uint32_t, std::uint32_t>> arriving_;  ///< at a barrier: members, in which life
+  bool is_over_ = false;
   std::uint64_t next_pin_ = 0;
   std::uint64_t next_operation_ = 0;
   std::map<std::uint64_t, Operation> under_way_;
