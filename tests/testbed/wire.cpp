@@ -55,7 +55,8 @@ constexpr double kMostRetries = 4;
 struct Cost {
   Traffic traffic;
   double reads = 0, messages = 0, retries = 0;
-  double probes = 0;  ///< that came meanwhile: the owner looks after who holds its objects, twice a second
+  double probes = 0;   ///< that came meanwhile: the owner looks after who holds its objects, twice a second
+  double counted = 0;  ///< what one of all is a get
 };
 
 Cost cost_of_gets(Store& store, const std::string& interface, int gets, const std::function<void()>& get) {
@@ -73,7 +74,8 @@ Cost cost_of_gets(Store& store, const std::string& interface, int gets, const st
           .reads = a_get(before.remote_reads, after.remote_reads),
           .messages = a_get(before.messages_sent, after.messages_sent),
           .retries = a_get(retries_before, retries()),
-          .probes = a_get(before.messages_received, after.messages_received)};
+          .probes = a_get(before.messages_received, after.messages_received),
+          .counted = a_get(0, 1)};
 }
 
 /// RoCE: a read is requested by one packet of 74 bytes and answered by one for every MTU (4 KiB in the test
@@ -81,13 +83,14 @@ Cost cost_of_gets(Store& store, const std::string& interface, int gets, const st
 /// for the reads that are under way again. TCP: a request, the answer's segments, and acknowledgements for
 /// them.
 void check(const Cost& cost, std::uint64_t size, double reads, bool rdma) {
-  // A probe is a packet, and an acknowledgement; and there is neighbour discovery and the like, over all
-  // gets.
-  const double stray = 0.2 + cost.probes;
-  constexpr double kProbeBytes = 250;
+  // A probe is a packet, its answer is one, and both may be acknowledged by another; and there is neighbour
+  // discovery and the like, over all gets.
+  const double stray = 0.2 + 2 * cost.probes;
+  constexpr double kProbeBytes = 500;
   const auto bytes = static_cast<double>(size);
   EXPECT_EQ(cost.reads, reads) << size;
-  EXPECT_EQ(cost.messages, 0) << size;
+  EXPECT_LE(cost.messages, cost.probes + cost.counted)
+      << size << ": answers to probes, one perhaps from before";
   EXPECT_GE(cost.traffic.bytes_in, bytes) << size;
   // The block's header and table, 64 bytes and 8 for each chunk of 64 KiB and up, and the headers of packets.
   const double again = 1 + cost.retries;
