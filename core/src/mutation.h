@@ -21,7 +21,6 @@ enum class Mutation : std::uint8_t {
   keep_names_of_the_dead,  ///< nor does that of the home of its name free an object
   accept_another_incarnation,  ///< messages to and from other lives are handled
   keep_names_of_the_silent,    ///< a home that only seemed dead keeps names whose objects go
-  trust_old_holds,             ///< what was held before a silence is shared without asking
   no_withdrawal,               ///< a put that got no answer may leave its name
   keep_name_after_erase,       ///< erasing an object leaves its name
   forget_waiter,               ///< who waits is not told

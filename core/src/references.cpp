@@ -44,7 +44,7 @@ std::shared_ptr<Reference> References::share(const Entry& entry, TimePoint now) 
   // A drop under way ends what is held now; one that only waits to be reported is taken back.
   if (at == borrowed_.end() || at->second.reporting || at->second.layout != entry.layout) return nullptr;
   const bool in_doubt = !at->second.sure || now - heard_[entry.owner] > sure_;
-  if (in_doubt && !HOLDFAST_MUTATION(trust_old_holds)) return nullptr;
+  if (in_doubt) return nullptr;
   ++at->second.references;
   return std::make_shared<Reference>(shared_from_this(), entry.id, entry.owner);
 }

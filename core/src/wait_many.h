@@ -11,12 +11,13 @@
 
 namespace holdfast {
 
-/// Ends when `count` of the entries are ready, all have been decided, or the deadline has come. What cannot
-/// be sealed any more counts as ready. Those that are not `to_be_waited_for` are looked up once, and pending
-/// where they are not there. Some hundreds at a time are looked up and asked for with each owner; reads that
-/// are under way go on after this has ended. Errors: those of a look at a catalogue, where too few are ready
-/// without those that failed.
+/// What is not sealed yet is waited for, or looked up once and pending.
 enum class LateOnes : std::uint8_t { waited_for, pending };
+
+/// Ends when `count` of the entries are ready, all have been decided, or the deadline has come. What cannot
+/// be sealed any more counts as ready, where late ones are waited for. Some hundreds at a time are looked up
+/// and asked for with each owner; reads that are under way go on after this has ended. Errors: those of a
+/// look at a catalogue, where too few are ready without those that failed.
 Task<Result<WaitResult>> wait_many(Job& job, Channel& channel, std::vector<Entry> entries, std::size_t count,
                                    LateOnes late, Deadline deadline);
 

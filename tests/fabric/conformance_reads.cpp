@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <functional>
 
+#include "holdfast/base/random.h"
 #include "tests/fabric/conformance.h"
 
 namespace holdfast::fabric::test {
@@ -170,6 +172,54 @@ TEST_P(FabricReads, StretchesArriveOneAfterTheOther) {
   ASSERT_TRUE(ended.ok()) << ended.message();
   EXPECT_EQ(into, expected);
   EXPECT_EQ(reader_->stats().read_operations, before + 1);
+}
+
+/// Reads of one stretch and of several, of all sizes, at once: each gets its own bytes.
+TEST_P(FabricReads, StretchesAndWholesInFlightKeepApart) {
+  constexpr std::size_t kReads = 2000, kMemory = 1 << 20;
+  const auto memory = pattern(kMemory, 16);
+  const RemoteMemory remote = expose(*owner_, memory);
+  const std::size_t most = world().fabric().info().max_gather;
+  struct Read {
+    std::vector<Stretch> stretches;
+    std::vector<std::byte> expected;
+    std::span<std::byte> into;
+    Ended ended;
+  };
+  std::deque<Read> reads(kReads);
+  std::uint64_t drawn = 1, bytes = 0;
+  const auto draw = [&drawn](std::uint64_t below) { return (drawn = mix64(drawn)) % below; };
+  for (Read& one : reads) {
+    const std::uint64_t count = 1 + draw(most);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t size = 1 + draw(draw(4) == 0 ? 5000 : 300), offset = draw(kMemory - size);
+      one.stretches.push_back({offset, size});
+      const auto begin = memory.begin() + static_cast<std::ptrdiff_t>(offset);
+      one.expected.insert(one.expected.end(), begin, begin + static_cast<std::ptrdiff_t>(size));
+    }
+    bytes += one.expected.size();
+  }
+  auto into = destination(*reader_, bytes);
+  std::size_t started = 0, landed = 0, ended = 0;
+  const std::function<void()> start = [&] {
+    Read& one = reads[started++];
+    one.into = std::span(into).subspan(landed, one.expected.size());
+    landed += one.expected.size();
+    one.ended.then = [&] {
+      ++ended;
+      if (started < kReads) start();
+    };
+    ReadRequest asked = request(remote, one.stretches.front().offset, one.into);
+    if (one.stretches.size() > 1) asked.gather = one.stretches;
+    reader_->read(asked, one.ended);
+  };
+  for (int depth = 0; depth < 40; ++depth) start();
+  drive_until([&] { return ended == kReads; });
+  for (std::size_t i = 0; i < kReads; ++i) {
+    ASSERT_TRUE(reads[i].ended.ok()) << i << ": " << reads[i].ended.message();
+    ASSERT_TRUE(std::ranges::equal(reads[i].into, reads[i].expected))
+        << i << ", of " << reads[i].stretches.size();
+  }
 }
 
 TEST_P(FabricReads, StretchesThatMakeNoSenseAreInvalid) {
