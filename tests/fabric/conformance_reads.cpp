@@ -179,7 +179,9 @@ TEST_P(FabricReads, StretchesAndWholesInFlightKeepApart) {
   constexpr std::size_t kReads = 2000, kMemory = 1 << 20;
   const auto memory = pattern(kMemory, 16);
   const RemoteMemory remote = expose(*owner_, memory);
-  const std::size_t most = world().fabric().info().max_gather;
+  const FabricInfo& info = world().fabric().info();
+  const std::uint64_t most = info.max_gather,
+                      largest = std::min<std::uint64_t>(5000, info.best_read_bytes / most);
   struct Read {
     std::vector<Stretch> stretches;
     std::vector<std::byte> expected;
@@ -192,7 +194,8 @@ TEST_P(FabricReads, StretchesAndWholesInFlightKeepApart) {
   for (Read& one : reads) {
     const std::uint64_t count = 1 + draw(most);
     for (std::uint64_t i = 0; i < count; ++i) {
-      const std::uint64_t size = 1 + draw(draw(4) == 0 ? 5000 : 300), offset = draw(kMemory - size);
+      const std::uint64_t size = 1 + draw(draw(4) == 0 ? largest : largest / 16),
+                          offset = draw(kMemory - size);
       one.stretches.push_back({offset, size});
       const auto begin = memory.begin() + static_cast<std::ptrdiff_t>(offset);
       one.expected.insert(one.expected.end(), begin, begin + static_cast<std::ptrdiff_t>(size));
