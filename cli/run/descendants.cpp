@@ -11,9 +11,10 @@
 #include <charconv>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <memory>
+#include <sstream>
 #include <string_view>
+#include <utility>
 
 namespace holdfast::run {
 namespace {
@@ -22,9 +23,13 @@ namespace {
 constexpr int kRounds = 1000;
 constexpr int kRoundMs = 2;
 
+/// Empty where the process has ended, which reading tells, too, if it ends after opening: so not by iterators
+/// over the buffer, which would throw.
 std::string content_of(const std::string& path) {
   std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return std::move(text).str();
 }
 
 void for_each_process(const std::function<void(pid_t, const std::string& directory)>& visit) {

@@ -1,21 +1,27 @@
-// The small parts: the deadline heap, the list, addresses, errors.
+// The small parts: the deadline heap, the list, addresses, errors, probes.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <rdma/fi_errno.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <deque>
+#include <filesystem>
+#include <memory>
 #include <random>
 #include <vector>
 
 #include "fabric/list.h"
 #include "fabric/ofi/address.h"
 #include "fabric/ofi/deadline_heap.h"
+#include "fabric/ofi/endpoint.h"
 #include "fabric/ofi/errors.h"
 #include "fabric/ofi/locked_memory.h"
 #include "fabric/ofi/refusal_probe.h"
 #include "holdfast/base/units.h"
+#include "holdfast/fabric/ofi.h"
+#include "tests/fabric/ended.h"
 
 namespace holdfast::fabric::ofi {
 namespace {
@@ -167,6 +173,43 @@ TEST(OfiRefusalProbe, TellsAListenerFromNobody) {
   EXPECT_EQ(answer(), RefusalProbe::Answer::refused) << "bound, but nobody listens";
   ASSERT_EQ(::listen(listener.get(), 1), 0);
   EXPECT_EQ(answer(), RefusalProbe::Answer::open);
+}
+
+// Those who connect to an endpoint that nobody drives ask its host in the end whether it is there at all.
+TEST(OfiRefusalProbe, CostsThePeerNothingThatStays) {
+  constexpr int kPeers = 20;
+  const auto fabric = open_ofi({.provider = "net"});
+  if (!fabric) GTEST_SKIP() << fabric.error().message();
+  const auto open = [&] { return std::move((*fabric)->open({}).value()); };
+  const auto open_files = [] {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+    return count;
+  };
+  const std::unique_ptr<Endpoint> target = open();
+  std::vector<std::unique_ptr<Endpoint>> endpoints;
+  for (int i = 0; i <= kPeers; ++i) endpoints.push_back(open());
+  const std::size_t before = open_files();
+  std::deque<test::Ended> sent;
+  const auto send = [&](Endpoint& endpoint) {
+    endpoint.send(endpoint.connect(target->address()).value(), {}, Deadline::never(), sent.emplace_back());
+  };
+  const auto drive_target = [&] {
+    while (!std::ranges::all_of(sent, &test::Ended::ended)) {
+      errno = EAGAIN;  // left behind by a socket that was empty, as it is where there are many
+      target->poll();
+      for (const auto& endpoint : endpoints) endpoint->poll();
+    }
+  };
+  for (int i = 0; i < kPeers; ++i) send(*endpoints[i]);
+  const Deadline asked = Deadline::after(real_clock(), 3 * kProbeAfter);
+  while (!asked.passed(real_clock()))
+    for (const auto& endpoint : endpoints) endpoint->poll();
+  drive_target();
+  send(*endpoints.back());  // comes after all that was asked
+  drive_target();
+  EXPECT_TRUE(std::ranges::all_of(sent, &test::Ended::ok));
+  EXPECT_EQ(open_files(), before + 2 * endpoints.size()) << "more than both ends of each connection";
 }
 
 }  // namespace holdfast::fabric::ofi
