@@ -15,8 +15,10 @@ namespace {
 // person would choose.
 constexpr Duration kProbeInterval = std::chrono::milliseconds(200);
 
-// A reply that cannot be handed to the network this long is for a peer that does not read any more.
+// A reply that cannot be handed to the network this long is for a peer that does not read any more. And how
+// soon one comes again that the network refused, as it does where too much waits already.
 constexpr Duration kReplyTimeout = std::chrono::seconds(10);
+constexpr Duration kReplyAgain = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -331,21 +333,36 @@ void Channel::reply(const MessageHeader& request, std::span<const std::byte> bod
 
 void Channel::reply(std::span<const std::byte> address, std::uint64_t request,
                     std::span<const std::byte> body) {
-  // Who asked notices by himself when no answer comes.
-  spawn(deliver_reply({address.begin(), address.end()}, request, body), [](const Status&) {});
+  if (address.empty()) return;
+  spawn(send_until_taken({address.begin(), address.end()}, reply_message(request, body)),
+        [](const Status&) {});
+}
+
+/// Who asked would wait in vain for what the network refused because too much waits already.
+Task<Status> Channel::send_until_taken(std::vector<std::byte> address, std::vector<std::byte> message) {
+  const Deadline until = Deadline::after(clock_, kReplyTimeout);
+  for (;;) {
+    Status sent = co_await send(address, message, until);
+    if (sent || sent.error().code != Code::full || until.passed(clock_)) co_return sent;
+    co_await sleep(clock_.now() + kReplyAgain);
+  }
 }
 
 Task<Status> Channel::deliver_reply(std::vector<std::byte> address, std::uint64_t request,
                                     std::span<const std::byte> body) {
   if (address.empty()) co_return Status{};
+  Status sent = co_await send_reply(std::move(address), reply_message(request, body));
+  co_return sent;
+}
+
+std::vector<std::byte> Channel::reply_message(std::uint64_t request, std::span<const std::byte> body) const {
   MessageHeader header;
   header.type = MessageType::reply;
   header.from = sender_.rank;
   header.from_incarnation = sender_.incarnation;
   header.request = request;
   header.body = body;
-  Status sent = co_await send_reply(std::move(address), encode(header));
-  co_return sent;
+  return encode(header);
 }
 
 }  // namespace holdfast

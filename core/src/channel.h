@@ -110,10 +110,11 @@ class Channel {
   /// The same; ends when it has been sent, or could not be.
   Task<Status> deliver(Receiver receiver, MessageType type, std::vector<std::byte> body);
 
-  /// A reply to a request that came to the handler. Starts at once; a peer that has gone is passed over.
+  /// A reply to a request that came to the handler. Starts at once, and again while the network is full; a
+  /// peer that has gone is passed over.
   void reply(const MessageHeader& request, std::span<const std::byte> body);
   void reply(std::span<const std::byte> address, std::uint64_t request, std::span<const std::byte> body);
-  /// The same; ends when it has been sent, or could not be. Errors: those of a send; full: later, perhaps.
+  /// One try; ends when it has been sent, or could not be. Errors: those of a send; full: later, perhaps.
   Task<Status> deliver_reply(std::vector<std::byte> address, std::uint64_t request,
                              std::span<const std::byte> body);
 
@@ -135,6 +136,8 @@ class Channel {
   void give_up(Receiver receiver, MessageHeader awaiting);
   MessageHeader header_to(Receiver receiver, MessageType type, std::span<const std::byte> body) const;
   Task<Status> send_reply(std::vector<std::byte> address, std::vector<std::byte> message);
+  Task<Status> send_until_taken(std::vector<std::byte> address, std::vector<std::byte> message);
+  std::vector<std::byte> reply_message(std::uint64_t request, std::span<const std::byte> body) const;
 
   std::unique_ptr<fabric::Endpoint> endpoint_;
   const Clock& clock_;

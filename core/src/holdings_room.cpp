@@ -121,12 +121,9 @@ std::string Holdings::what_holds_memory() const {
   const std::uint64_t reserve = reserve_ ? reserve_->extent.bytes : 0;
   const std::uint64_t rest = used - std::min(used, kept + cached + pinned + reserve);
   return fmt::format(
-             "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), {} "
-             "erased "
-             "objects "
-             "that are still pinned, {} drafts, copies of remote objects and the catalogue{}; the largest "
-             "hole is "
-             "{}{}{}{}",
+             "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), "
+             "{} erased objects that are still pinned, "
+             "{} drafts, copies of remote objects and the catalogue{}; the largest hole is {}{}{}{}",
              format_bytes(memory_->arena().bytes()), format_bytes(kept),
              kept_ ? " (pinned now, or not written yet)" : "", format_bytes(cached), format_bytes(pinned),
              format_bytes(rest),
@@ -144,9 +141,8 @@ std::string Holdings::what_holds_entries() const {
   const std::uint64_t capacity = catalogue_.geometry().capacity();
   if (entries_taken_.load(std::memory_order_relaxed) < capacity) return {};
   return fmt::format(
-      "; the {} entries of the catalogue are all taken, by {} objects, {} names and {} drafts: erase some, "
-      "or "
-      "open the store with more catalogue_entries (HOLDFAST_CATALOGUE)",
+      "; the {} entries of the catalogue are all taken, by {} objects, {} names and {} drafts: "
+      "erase some, or open the store with more catalogue_entries (HOLDFAST_CATALOGUE)",
       capacity, counts_.objects, counts_.names, reserved_entries());
 }
 

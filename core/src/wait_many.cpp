@@ -37,8 +37,8 @@ class Turns : public std::enable_shared_from_this<Turns> {
  private:
   void one_is_free() {
     ++free_;
-    if (std::exchange(giving_, true))
-      return;  // by whom this is called: not one within the other, without end
+    // Whoever goes on may call this again: not one within the other, without end.
+    if (std::exchange(giving_, true)) return;
     while (free_ > 0 && !waiting_.empty()) {
       const auto next = waiting_.front();
       waiting_.pop_front();

@@ -86,5 +86,15 @@ TEST_F(WaitersTest, AllWhoWaitAreToldThoughTheNetworkTakesFewAtOnce) {
   for (const auto& one : waiting) ASSERT_TRUE(one->has_value() && (*one)->has_value());
 }
 
+// Each put asks the home of its name, which answers more at once than its network takes.
+TEST_F(WaitersTest, AllAreAnsweredThoughTheNetworkTakesFewAtOnce) {
+  std::vector<std::shared_ptr<std::optional<Result<Handle>>>> puts;
+  rig_.cluster().network().limit_queues(rig_.cluster().process({1}), 8);
+  for (std::size_t i = 0; i < 300; ++i)
+    puts.push_back(rig_.begin(0, rig_.app(0).put(std::vector<std::byte>(10), rig_.name_at(1, i), 1h)));
+  run_for(2s);
+  for (const auto& put : puts) ASSERT_TRUE(put->has_value() && (*put)->has_value());
+}
+
 }  // namespace
 }  // namespace holdfast::sim
