@@ -179,6 +179,8 @@ Status Member::start_spilling(std::vector<std::unique_ptr<Disk>> disks) {
   // A member with little memory does not take much of a disk at once.
   options.segment_bytes =
       std::clamp(job_.memory->arena().bytes() / 4, options.transfer_bytes * 4, options.segment_bytes);
+  for (MemberId before{0}; before.value < job_.peers->self().value; ++before.value)
+    if (job_.peers->shares_host(before)) ++options.first_directory;
   HOLDFAST_TRY(spill_,
                SpillThread::start(
                    job_.clock, *job_.holdings, [this](Notice notice) { agent_->tell(std::move(notice)); },

@@ -28,6 +28,7 @@ SpillSegments::SpillSegments(std::vector<std::unique_ptr<Disk>> disks, const Spi
     disks_.push_back(disk.get());
     directories_.emplace_back().disk = std::move(disk);
   }
+  next_directory_ = static_cast<std::uint32_t>(options_.first_directory % directories_.size());
 }
 
 Error SpillSegments::closed_error() {

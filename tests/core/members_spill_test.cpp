@@ -1,5 +1,7 @@
 // Working sets larger than memory, across members: everything comes back from whoever's disk, also when
 // members die meanwhile.
+#include <algorithm>
+
 #include "tests/core/ranks.h"
 #include "tests/core/temporary_directory.h"
 
@@ -74,6 +76,29 @@ void get_at_random(Store& store, const std::vector<std::vector<ObjectRef>>& all,
       ASSERT_TRUE(good(ended)) << "object " << i << " of rank " << rank;
     }
   }
+}
+
+// What each spills fits into one file.
+const Scenario kBeginElsewhere("spill_begins_elsewhere", [](Line&) {
+  Store store = join();
+  std::vector<ObjectRef> refs;
+  for (std::uint64_t i = 0; i < 13; ++i) refs.push_back(store.put(pattern(kSize, i)).value());
+  std::vector<SpillDirectoryStats> directories;
+  ASSERT_TRUE(comes_true([&] {
+    directories = store.stats().spill_directories;
+    return std::ranges::any_of(directories, [](const auto& one) { return one.bytes_written > 0; });
+  }));
+  ASSERT_EQ(directories.size(), 2U);
+  for (std::uint32_t i = 0; i < 2; ++i) EXPECT_EQ(directories[i].segments > 0, i == store.rank()) << i;
+});
+
+TEST(MembersSpillDirectoriesTest, MembersOfAHostBeginWithDifferentOnes) {
+  const TemporaryDirectory first, second;
+  Ranks ranks("spill_begins_elsewhere", {.size = 2,
+                                         .variables = {{"HOLDFAST_ARENA", "32MiB"},
+                                                       {"HOLDFAST_SPILL", first.path() + ":" + second.path()},
+                                                       {"HOLDFAST_LOG", "error"}}});
+  EXPECT_TRUE(ranks.all_good());
 }
 
 class MembersSpillTest : public ::testing::TestWithParam<const char*> {
