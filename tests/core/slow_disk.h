@@ -8,6 +8,8 @@ namespace holdfast::test {
 
 /// From now on transfers stand still, those under way too, until the disk goes on. This process only.
 void stop_disk();
+/// The same, but only if none is under way; else false.
+bool stop_idle_disk();
 void let_disk_go_on();
 
 /// Transfers that have begun since the program started, by this process.
