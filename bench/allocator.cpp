@@ -37,8 +37,8 @@ void pair_holdfast(benchmark::State& state) {
   }
   if (state.thread_index() == 0) report(state, *allocator);
 }
-BENCHMARK(pair_holdfast)->Arg(64)->Arg(1024)->Arg(4096)->Arg(8192)->Arg(1 << 20);
-BENCHMARK(pair_holdfast)->Arg(1024)->Threads(2)->UseRealTime();
+BENCHMARK(pair_holdfast)->Name("allocator/pair")->Arg(64)->Arg(1024)->Arg(4096)->Arg(8192)->Arg(1 << 20);
+BENCHMARK(pair_holdfast)->Name("allocator/pair")->Arg(1024)->Threads(2)->UseRealTime();
 
 void pair_malloc(benchmark::State& state) {
   const auto bytes = static_cast<std::size_t>(state.range(0));
@@ -48,8 +48,8 @@ void pair_malloc(benchmark::State& state) {
     std::free(block);
   }
 }
-BENCHMARK(pair_malloc)->Arg(64)->Arg(1024)->Arg(4096)->Arg(8192)->Arg(1 << 20);
-BENCHMARK(pair_malloc)->Arg(1024)->Threads(2)->UseRealTime();
+BENCHMARK(pair_malloc)->Name("allocator/pair_malloc")->Arg(64)->Arg(1024)->Arg(4096)->Arg(8192)->Arg(1 << 20);
+BENCHMARK(pair_malloc)->Name("allocator/pair_malloc")->Arg(1024)->Threads(2)->UseRealTime();
 
 /// Sizes drawn beforehand, so that only the allocator is timed: small ones of 64 B to 4 KiB, or mixed ones
 /// of 64 B to 64 MiB, as many in each doubling.
@@ -85,15 +85,15 @@ void churn_holdfast(benchmark::State& state, double most_bits, std::size_t live)
       [&](const Extent& extent) { allocator.free(extent); });
   report(state, allocator);
 }
-BENCHMARK_CAPTURE(churn_holdfast, small, 12.0, std::size_t{100'000});
-BENCHMARK_CAPTURE(churn_holdfast, mixed, 26.0, std::size_t{300});
+BENCHMARK_CAPTURE(churn_holdfast, small, 12.0, std::size_t{100'000})->Name("allocator/churn/small");
+BENCHMARK_CAPTURE(churn_holdfast, mixed, 26.0, std::size_t{300})->Name("allocator/churn/mixed");
 
 void churn_malloc(benchmark::State& state, double most_bits, std::size_t live) {
   churn(
       state, sizes(6, most_bits), live, [](std::uint64_t bytes) { return std::malloc(bytes); },
       [](void* block) { std::free(block); });
 }
-BENCHMARK_CAPTURE(churn_malloc, small, 12.0, std::size_t{100'000});
-BENCHMARK_CAPTURE(churn_malloc, mixed, 26.0, std::size_t{300});
+BENCHMARK_CAPTURE(churn_malloc, small, 12.0, std::size_t{100'000})->Name("allocator/churn_malloc/small");
+BENCHMARK_CAPTURE(churn_malloc, mixed, 26.0, std::size_t{300})->Name("allocator/churn_malloc/mixed");
 
 }  // namespace

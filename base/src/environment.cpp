@@ -35,7 +35,7 @@ constexpr std::array kVariables = {
                  "what becomes of objects that nothing keeps: lazy (cache, until room is needed) or eager"},
     VariableInfo{Variable::eviction, "HOLDFAST_EVICTION", "which cached objects go first: lru or s3_fifo"},
     VariableInfo{Variable::token_lifetime, "HOLDFAST_TOKEN_LIFETIME",
-                 "seconds that a token keeps its object until it is redeemed"},
+                 "seconds that a token keeps its object, redeemed or not"},
     VariableInfo{Variable::member_timeout, "HOLDFAST_MEMBER_TIMEOUT",
                  "seconds that a member that cannot be reached still counts as alive"},
     VariableInfo{Variable::spill, "HOLDFAST_SPILL",

@@ -16,9 +16,10 @@ struct PassedOn {
 
 inline constexpr std::array kPassedOn = {PassedOn{SIGINT, "INT", true}, PassedOn{SIGTERM, "TERM", true},
                                          PassedOn{SIGHUP, "HUP", true}, PassedOn{SIGQUIT, "QUIT", true},
-                                         PassedOn{SIGUSR1, "USR1"},     PassedOn{SIGUSR2, "USR2"},
-                                         PassedOn{SIGALRM, "ALRM"},     PassedOn{SIGWINCH, "WINCH"},
-                                         PassedOn{SIGTSTP, "TSTP"},     PassedOn{SIGCONT, "CONT"}};
+                                         PassedOn{SIGUSR1, "USR1"}, PassedOn{SIGUSR2, "USR2"},
+                                         PassedOn{SIGALRM, "ALRM"}, PassedOn{SIGWINCH, "WINCH"},
+                                         // Elsewhere a rank's group is nobody's: TSTP would pass it by.
+                                         PassedOn{SIGTSTP, "STOP"}, PassedOn{SIGCONT, "CONT"}};
 
 /// nullptr for one that is not.
 constexpr const PassedOn* passed_on(int number) noexcept {

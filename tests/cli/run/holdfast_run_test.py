@@ -179,19 +179,21 @@ class HoldfastRun(unittest.TestCase):
                 self.assertEqual(process.returncode, 128 + signal.SIGTERM)
 
     def test_a_job_is_stopped_and_goes_on_as_a_whole(self):
-        with self.start("-n", "2", "sh", "-c", "echo $$; exec sleep 1000") as process:
-            ranks = self.pids(process, 2)
-            state = lambda pid: pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-            process.send_signal(signal.SIGTSTP)
-            for pid in (*ranks, process.pid):
-                self.wait_for(lambda p=pid: state(p) == "T", "it is not stopped")
-            process.send_signal(signal.SIGCONT)
-            for pid in (*ranks, process.pid):
-                self.wait_for(lambda p=pid: state(p) != "T", "it does not go on")
-            process.send_signal(signal.SIGQUIT)
-            process.communicate(timeout=LIMIT_S)
-            self.assertEqual(process.returncode, 128 + signal.SIGQUIT)
-            self.assertFalse(any(is_alive(pid) for pid in ranks))
+        state = lambda pid: pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        for where in ([], self.hosts("a", "b")):
+            with self.subTest(where=where), \
+                 self.start("-n", "2", *where, "sh", "-c", "echo $$; exec sleep 1000") as process:
+                ranks = self.pids(process, 2)
+                process.send_signal(signal.SIGTSTP)
+                for pid in (*ranks, process.pid):
+                    self.wait_for(lambda p=pid: state(p) == "T", "it is not stopped")
+                process.send_signal(signal.SIGCONT)
+                for pid in (*ranks, process.pid):
+                    self.wait_for(lambda p=pid: state(p) != "T", "it does not go on")
+                process.send_signal(signal.SIGQUIT)
+                process.communicate(timeout=LIMIT_S)
+                self.assertEqual(process.returncode, 128 + signal.SIGQUIT)
+                self.assertFalse(any(is_alive(pid) for pid in ranks))
 
     def test_a_large_code_is_no_signal(self):
         done = self.run_it("-n", "1", "sh", "-c", "exit 255")
