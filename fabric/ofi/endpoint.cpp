@@ -98,7 +98,8 @@ Status OfiEndpoint::read_own_address() {
 OfiEndpoint::~OfiEndpoint() {
   closing_ = true;
   receiver_ = nullptr;
-  if (described_.rdma && described_.protocol == "rxm") take_in_arrivals();
+  // One that could not be opened has none.
+  if (endpoint_ && described_.rdma && described_.protocol == "rxm") take_in_arrivals();
   // Regions bound to the endpoint go before it, others after it.
   if ((info_.domain_attr->mr_mode & FI_MR_ENDPOINT) != 0) exposed_.clear();
   endpoint_.reset();  // from here on nothing writes or reads any buffer

@@ -258,15 +258,15 @@ const Scenario kOneRead("one_read", [](Line&) {
   const std::uint64_t served = store.stats().requests_served;
   ASSERT_TRUE(good(store.barrier(kLong)));
   for (const ObjectRef& ref : refs) {
-    const Stats before = store.stats();
-    const auto pin = store.get(ref, kLong);
-    const Stats after = store.stats();
-    ASSERT_TRUE(good(pin));
-    EXPECT_TRUE(is_pattern(pin->bytes(), ref.size()));
-    EXPECT_EQ(after.remote_reads - before.remote_reads, by_fabric() ? 1U : 0U) << ref.size();
-    if (store.rank() != 0) {
-      EXPECT_EQ(after.messages_sent, before.messages_sent);
-    }
+    const auto sends_nothing = [&] {
+      const Stats before = store.stats();
+      const auto pin = store.get(ref, kLong);
+      const Stats after = store.stats();
+      EXPECT_TRUE(good(pin) && is_pattern(pin->bytes(), ref.size()));
+      EXPECT_EQ(after.remote_reads - before.remote_reads, by_fabric() ? 1U : 0U) << ref.size();
+      return store.rank() == 0 || after.messages_sent == before.messages_sent;
+    };
+    EXPECT_TRUE(comes_true(sends_nothing)) << ref.size();  // again where it answers a probe meanwhile
   }
   ASSERT_TRUE(good(store.barrier(kLong)));
   if (store.rank() == 1) {
