@@ -240,22 +240,30 @@ void Oracle::check_bytes(const Operation& operation, std::uint32_t object, std::
                          operation.what));
 }
 
+void Oracle::check_not_erased(const Operation& operation, std::uint32_t object) {
+  const Object& it = objects_.at(object);
+  if (it.erased && *it.erased < operation.start)
+    complain(fmt::format("rank {}: {}: found what had been erased", operation.member.value, operation.what));
+}
+
 void Oracle::got(const Operation& operation, std::uint32_t object, const Result<Pin>& pin,
                  const std::optional<ByteRange>& range) {
-  if (pin) return check_bytes(operation, object, pin->bytes(), range);
-  judge(operation, objects_.at(object), pin.error());
+  if (!pin) return judge(operation, objects_.at(object), pin.error());
+  check_not_erased(operation, object);
+  check_bytes(operation, object, pin->bytes(), range);
 }
 
 void Oracle::copied(const Operation& operation, std::uint32_t object, const Result<std::uint64_t>& bytes,
                     std::span<const std::byte> into) {
-  if (bytes)
-    return check_bytes(operation, object, into.first(std::min<std::size_t>(into.size(), *bytes)), {});
-  judge(operation, objects_.at(object), bytes.error());
+  if (!bytes) return judge(operation, objects_.at(object), bytes.error());
+  check_not_erased(operation, object);
+  check_bytes(operation, object, into.first(std::min<std::size_t>(into.size(), *bytes)), {});
 }
 
 void Oracle::waited(const Operation& operation, std::uint32_t object, const Result<Entry>& found) {
   const Object& it = objects_.at(object);
   if (!found) return judge(operation, it, found.error());
+  check_not_erased(operation, object);
   if (!was_sealed(it.state) || found->id != it.id)
     complain(operation.what + ": says that it is sealed, which it is not");
 }
@@ -335,7 +343,8 @@ void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool wait
 }
 
 void Oracle::not_made(const Operation& operation, const Error& error) {
-  if (error.code != Code::full || !may_be_full(operation, {})) complain(operation, error);
+  // By itself, so whatever the network does.
+  if (error.code != Code::full || !may_lack_room(operation, operation.member)) complain(operation, error);
 }
 
 void Oracle::got_parts(const Operation& operation, std::uint32_t object,

@@ -196,6 +196,7 @@ class Oracle {
   void judge_named(const Operation& operation, std::uint32_t name, bool waited, const Error& error);
   MemberId home_of(std::uint32_t name) const;
   void judge_erase(const Operation& operation, bool concerned, const Status& status);
+  void check_not_erased(const Operation& operation, std::uint32_t object);
   void check_bytes(const Operation& operation, std::uint32_t object, std::span<const std::byte> bytes,
                    const std::optional<ByteRange>& range);
 

@@ -38,6 +38,7 @@ void Player::fault(const Step& step) {
   switch (step.act) {
     case Act::crash:
       oracle_.trouble(member);
+      oracle_.resumed(member);  // for the life that comes
       cluster_->crash(member);
       return let_go(member);
     case Act::leave:
@@ -92,6 +93,7 @@ void Player::lose_power(HostId host) {
   for (std::uint32_t rank = 0; rank < cluster_->size(); ++rank) {
     if (cluster_->host({rank}) != host) continue;
     oracle_.trouble({rank});
+    oracle_.resumed({rank});
     cluster_->crash({rank});
     let_go({rank});
   }

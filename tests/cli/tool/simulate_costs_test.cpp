@@ -94,6 +94,7 @@ TEST(SimulateCosts, AnIdleNetworkTakesAsLongAsWasMeasured) {
       const sim::NetworkOptions network = network_of(*costs, {});
       EXPECT_NEAR(read_ns(network, 0), costs->remote_get_ns, 5);
       EXPECT_NEAR(static_cast<double>(network.same_rack.bytes_per_second), costs->remote_bytes_per_s, 1);
+      EXPECT_GE(network.same_rack.processor_bytes_per_second, network.same_rack.bytes_per_second);
     }
 }
 
