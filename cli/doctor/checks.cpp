@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "holdfast/base/units.h"
 #include "holdfast/numa/system_files.h"
@@ -44,15 +45,20 @@ Finding check_launcher(const Machine& machine) {
       ""};
 }
 
+/// The first that fits, where libfabric could be asked.
+std::optional<fabric::OfiCandidate> chosen_provider(const Machine& machine) {
+  if (!machine.providers) return std::nullopt;
+  const auto chosen = std::ranges::find_if(*machine.providers, &fabric::OfiCandidate::usable);
+  return chosen == machine.providers->end() ? std::nullopt : std::optional(*chosen);
+}
+
 Finding check_providers(const Machine& machine) {
   constexpr const char* kName = "provider";
   constexpr const char* kInstall =
       "apt-get install libfabric1, and bring a network interface up: ip link set lo up";
   if (!machine.providers) return {kName, Health::problem, machine.providers.error().message(), kInstall};
-  const auto& all = *machine.providers;
-  const auto chosen = std::ranges::find_if(all, &fabric::OfiCandidate::usable);
-  if (chosen == all.end())
-    return {kName, Health::problem, "libfabric offers no provider that fits", kInstall};
+  const auto chosen = chosen_provider(machine);
+  if (!chosen) return {kName, Health::problem, "libfabric offers no provider that fits", kInstall};
   const std::string found =
       fmt::format("{} on {}: {}", chosen->info.provider, chosen->info.domain, chosen->reason);
   const auto device = std::ranges::find(machine.nics, "infiniband", &numa::Nic::kind);
@@ -63,9 +69,8 @@ Finding check_providers(const Machine& machine) {
 }
 
 bool uses_pinned_memory(const Machine& machine) {
-  if (!machine.providers) return false;
-  const auto chosen = std::ranges::find_if(*machine.providers, &fabric::OfiCandidate::usable);
-  return chosen != machine.providers->end() && fabric::pins_memory(chosen->info);
+  const auto chosen = chosen_provider(machine);
+  return chosen && fabric::pins_memory(chosen->info);
 }
 
 Finding check_memory(const Machine& machine) {
@@ -232,7 +237,20 @@ Finding check_clock(const Machine& machine) {
 /// The proof of all the others, and what finds what they know nothing of.
 Finding check_store(const Machine& machine, Health others) {
   constexpr const char* kName = "store";
-  if (machine.opened) return {kName, Health::ok, "opens", ""};
+  if (machine.opened) {
+    if (!machine.unbound_nodes.empty())
+      return {kName, Health::warning,
+              fmt::format("opens, but not on the nodes that were asked for: {}",
+                          fmt::join(machine.unbound_nodes, "; ")),
+              "the messages name it"};
+    const auto expected = chosen_provider(machine);
+    if (expected && !machine.opened_provider.empty() && expected->info.provider != machine.opened_provider)
+      return {kName, Health::warning,
+              fmt::format("opens, but over {}: {} cannot serve it, as its log says", machine.opened_provider,
+                          expected->info.provider),
+              "HOLDFAST_PROVIDER='" + expected->info.provider + "' holdfast doctor    # tells why"};
+    return {kName, Health::ok, "opens", ""};
+  }
   std::string fix = "mend the problems above; where there is none, the message is all that is known";
   if (others != Health::problem && !machine.variables.empty())
     fix = fmt::format("change or unset one of {}    # holdfast --help tells what each takes",

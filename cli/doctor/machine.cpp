@@ -87,12 +87,16 @@ void look_at_environment(Machine& machine) {
 }
 
 /// Opens what the environment asks for, with nobody else. After look_at_environment(): it forgets the job.
-Status open_alone(const Result<StoreOptions>& configured) {
-  if (!configured) return tl::unexpected(configured.error());
+Status open_alone(Machine& machine) {
+  if (!machine.options) return tl::unexpected(machine.options.error());
   ::setenv("HOLDFAST_LAUNCHER", "alone", 1);  // NOLINT(concurrency-mt-unsafe): there is one thread
-  StoreOptions options = *configured;
+  StoreOptions options = *machine.options;
   options.arena.prefault = numa::ArenaOptions::Prefault::none;
   HOLDFAST_TRY(Store store, Store::open(options));
+  const Stats stats = store.stats();
+  machine.opened_provider = stats.provider;
+  for (const NodeStats& node : stats.nodes)
+    if (!node.segment.bound) machine.unbound_nodes.push_back(node.segment.note);
   return store.close();
 }
 
@@ -125,7 +129,7 @@ Machine look_at_machine() {
   if (const std::string scope = first_word("/proc/sys/kernel/yama/ptrace_scope"); !scope.empty())
     machine.ptrace_scope = std::atoi(scope.c_str());
   machine.clock_source = first_word("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-  machine.opened = open_alone(machine.options);
+  machine.opened = open_alone(machine);
   return machine;
 }
 

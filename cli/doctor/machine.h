@@ -41,6 +41,8 @@ struct Machine {
   std::string clock_source;         ///< "tsc"; empty: unknown
 
   Status opened = {};  ///< what came of opening a store alone with `options`, or why they cannot be read
+  std::string opened_provider;             ///< that it took; empty: unknown
+  std::vector<std::string> unbound_nodes;  ///< why a segment of it does not lie on its node, and the fix
 };
 
 /// This machine, now. Loads every provider of libfabric (0.2 s), and opens a store of this process alone with

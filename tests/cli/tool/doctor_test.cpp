@@ -109,6 +109,19 @@ TEST(doctor, finds_last_that_a_store_does_not_open_and_names_what_is_set) {
   expect(machine, "store", Health::problem, "the problems above");
 }
 
+TEST(doctor, warns_where_a_store_opens_otherwise_than_it_should) {
+  Machine machine = healthy();
+  machine.opened_provider = machine.providers->front().info.provider;
+  EXPECT_EQ(finding(machine, "store").health, Health::ok);
+  machine.opened_provider = "net";
+  machine.providers->front().info.provider = "verbs;ofi_rxm";
+  EXPECT_NE(finding(machine, "store").found.find("over net: verbs;ofi_rxm"), std::string::npos);
+  expect(machine, "store", Health::warning, "HOLDFAST_PROVIDER='verbs;ofi_rxm' holdfast doctor");
+  machine.unbound_nodes = {"node 1 has 75 MiB free"};
+  expect(machine, "store", Health::warning, "");
+  EXPECT_NE(finding(machine, "store").found.find("node 1 has 75 MiB free"), std::string::npos);
+}
+
 TEST(doctor, finds_that_no_provider_fits) {
   Machine machine = healthy();
   machine.providers = std::vector{provider("shm", false, false)};
