@@ -328,7 +328,7 @@ void Agent::why(const MessageHeader& message) {
   if (!in.ok()) return refuse(message, {Code::invalid, "Store::why", "the request makes no sense"});
   WireWriter body;
   put_status(body, {});
-  body.put_text(job_.holdings->why(id));
+  body.put_text(fitting(job_.holdings->why(id)));
   channel_->reply(message, body.bytes());
 }
 

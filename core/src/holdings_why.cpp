@@ -7,7 +7,9 @@
 namespace holdfast {
 namespace {
 
-constexpr std::size_t kMostLines = 24;  // of holders and of tokens each: the text goes into one message
+// Of pins, of holders and of tokens each: the text goes into one message (see fitting), and its last line,
+// what comes of it all, is to be among what fits.
+constexpr std::size_t kMostLines = 12;
 
 std::string seconds(Duration duration) {
   return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
@@ -32,6 +34,14 @@ std::string Holdings::why(const ObjectId& id) const {
   const auto add = [&text](std::string_view what, const std::string& value) {
     text += fmt::format("  {:<12}{}\n", what, value);
   };
+  const auto add_some = [&add](std::string_view what, const auto& all, std::string_view kind, auto&& say) {
+    std::size_t lines = 0;
+    for (const auto& one : all) {
+      if (++lines > kMostLines) break;
+      add(what, say(one));
+    }
+    if (all.size() > kMostLines) add("", fmt::format("and {} {} more", all.size() - kMostLines, kind));
+  };
   const numa::NodeId node = memory_->arena().segments()[record.segment].node;
   const std::string at =
       fmt::format("in memory of node {}, at offset {} of the arena", node.value, entry.location);
@@ -45,32 +55,23 @@ std::string Holdings::why(const ObjectId& id) const {
 
   std::vector<std::string> pins;
   if (!entry.on_disk()) pins = neighbours_.pinning({rank_, entry.location});
-  for (const std::string& process : pins) add("pinned by", process);
+  add_some("pinned by", pins, "processes", [](const std::string& process) { return process; });
 
   if (record.name == Record::Name::keeps) add("kept by", "its name");
   if (record.name == Record::Name::lost) add("had", "a name, whose home cannot be reached any more");
   if (record.handles > 0) add("kept by", fmt::format("{} references of its own process", record.handles));
   const TimePoint now = clock_.now();
   if (const Holders::Kept* const kept = holders_.find(id)) {
-    std::size_t lines = 0;
-    for (const Holders::Holder& holder : kept->holders) {
-      if (++lines > kMostLines) break;
+    add_some("kept by", kept->holders, "ranks", [now](const Holders::Holder& holder) {
       // Its copies of a reference are counted there; here, how often it has asked.
       const std::size_t holds = 1 + holder.others.size();
-      add("kept by",
-          fmt::format("references of rank {}, for {}{}", holder.member.value, seconds(now - holder.since),
-                      holds == 1 ? "" : fmt::format(", asked for {} times", holds)));
-    }
-    if (kept->holders.size() > kMostLines)
-      add("", fmt::format("and of {} ranks more", kept->holders.size() - kMostLines));
-    lines = 0;
-    for (const Holders::Token& token : kept->tokens) {
-      if (++lines > kMostLines) break;
-      add("kept by", fmt::format("a token that rank {} made, for {} more", token.id.maker.value,
-                                 seconds(std::max(token.expires - now, Duration::zero()))));
-    }
-    if (kept->tokens.size() > kMostLines)
-      add("", fmt::format("and {} tokens more", kept->tokens.size() - kMostLines));
+      return fmt::format("references of rank {}, for {}{}", holder.member.value, seconds(now - holder.since),
+                         holds == 1 ? "" : fmt::format(", asked for {} times", holds));
+    });
+    add_some("kept by", kept->tokens, "tokens", [now](const Holders::Token& token) {
+      return fmt::format("a token that rank {} made, for {} more", token.id.maker.value,
+                         seconds(std::max(token.expires - now, Duration::zero())));
+    });
   }
   if (const auto parts = parts_.find(id); parts != parts_.end())
     add("keeps", fmt::format("{} objects that are its parts", parts->second.size()));

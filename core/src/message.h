@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "holdfast/base/result.h"
@@ -82,6 +83,15 @@ inline constexpr std::size_t kReportItems = 128;
 inline constexpr std::size_t kPrefetchItems = 128;
 inline constexpr std::size_t kPartItems = 64;
 inline constexpr std::size_t kUsedItems = 256;
+
+/// Of a text for people, what surely fits into one message; no letter is cut in two.
+inline constexpr std::size_t kMostText = 3584;
+constexpr std::string_view fitting(std::string_view text) noexcept {
+  if (text.size() <= kMostText) return text;
+  std::size_t end = kMostText;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
 
 /// A reply's body: the status, then what the handler adds.
 inline constexpr std::size_t kGoodStatusBytes = 1;

@@ -19,14 +19,13 @@
 #include "holdfast/version.h"
 #include "holdfast/why.h"
 #include "src/descriptor_message.h"
+#include "src/message.h"
 #include "src/neighbour_socket.h"
 #include "src/wire.h"
 
 namespace holdfast {
 namespace {
 
-// What an answer may take of a packet.
-constexpr std::size_t kMostAnswer = 7 * 1024;
 // Processes of this user that may be attached at once; far above the cores of any host.
 constexpr std::size_t kMostReaders = 4096;
 // Where no descriptors are left, or a neighbour has no place for one more who connects, before it is tried
@@ -172,7 +171,7 @@ void SocketNeighbours::answer(const Reader& reader, const DescriptorMessage& que
     if (answerer_) text = answerer_(id);
   }
   WireWriter out;
-  out.put_text(std::string_view(text).substr(0, kMostAnswer));
+  out.put_text(fitting(text));
   (void)send_descriptors(reader.connection.get(), out.bytes(), {});  // who asked may have gone
 }
 

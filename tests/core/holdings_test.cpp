@@ -1,6 +1,10 @@
 // What an owner knows and does by itself, without a member around it: on a machine of two nodes.
 #include "src/holdings.h"
 
+#include <fmt/format.h>
+
+#include "holdfast/fabric/fabric.h"
+#include "src/message.h"
 #include "tests/core/expect.h"
 
 namespace holdfast {
@@ -17,14 +21,15 @@ class NoNeighbours final : public Neighbours {
   bool pinned(const PinnedBlock& block) const override {
     return std::ranges::count(pins, block.location) != 0;
   }
-  std::vector<std::string> pinning(const PinnedBlock&) const override { return {}; }
+  std::vector<std::string> pinning(const PinnedBlock&) const override { return processes; }
   std::vector<std::uint64_t> pinned_locations(MemberId) const override {
     ++looked_through;
     return pins;
   }
   std::uint64_t lost() const noexcept override { return 0; }
 
-  std::vector<std::uint64_t> pins;  ///< sorted
+  std::vector<std::uint64_t> pins;     ///< sorted
+  std::vector<std::string> processes;  ///< that pin, whatever it is
   mutable int looked_through = 0;
 };
 
@@ -102,6 +107,48 @@ TEST_F(HoldingsTest, ThePinsOfCachedObjectsAreLookedForOnceForAllOfThem) {
   for (std::uint64_t i = 0; i < 4; ++i) (void)put(first_);
   EXPECT_GE(neighbours_.looked_through, 1);
   EXPECT_LE(neighbours_.looked_through, 8);
+}
+
+std::size_t lines_with(std::string_view text, std::string_view part) {
+  std::size_t lines = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++lines;
+  return lines;
+}
+
+TEST_F(HoldingsTest, OfManyPinsHoldersAndTokensSomeAreSaidAndWhatComesOfThemStillFitsIntoAMessage) {
+  const Object object = put(first_);
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    neighbours_.processes.push_back(fmt::format("process {}, 1000 times", 4194000 + i));
+    const BlockLayout layout{kSize, BlockLayout::make_flags(true, 64)};
+    EXPECT_TRUE(good(holdings_->hold({60000 + i}, {object.id, 1, {}, layout})));
+    holdings_->add_token(object.id, {{60000 + i}, 1});
+  }
+  const std::string text = holdings_->why(object.id);
+  EXPECT_EQ(lines_with(text, "pinned by"), 12U) << text;
+  EXPECT_EQ(lines_with(text, "references of rank "), 12U) << text;
+  EXPECT_EQ(lines_with(text, "a token that rank "), 12U) << text;
+  for (const char* const more : {"and 188 processes more", "and 188 ranks more", "and 188 tokens more"})
+    EXPECT_NE(text.find(more), text.npos) << text;
+  EXPECT_NE(holdfast::fitting(text).find("it stays where it is until the pins are released"), text.npos)
+      << text.size();
+}
+
+TEST(FittingTextTest, ATextOfAnyLengthFitsIntoAReplyAndNoLetterIsCutInTwo) {
+  for (const char* const letter : {"x", "\u00e4", "\u20ac", "\U0001f642"}) {
+    std::string text;
+    while (text.size() < 10000) text += letter;
+    const std::string_view cut = fitting(text);
+    EXPECT_EQ(cut.size() % std::string_view(letter).size(), 0U) << letter;
+    EXPECT_GT(cut.size() + 4, kMostText);
+    WireWriter body;
+    put_status(body, {});
+    body.put_text(cut);
+    MessageHeader reply;
+    reply.type = MessageType::reply;
+    reply.body = body.bytes();
+    EXPECT_LE(encode(reply).size(), fabric::kMaxMessageBytes);
+  }
+  EXPECT_EQ(fitting("short"), "short");
 }
 
 }  // namespace

@@ -9,10 +9,12 @@
 #include <fstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "forbidden.h"
 #include "holdfast/base/units.h"
 #include "holdfast/numa/arena.h"
+#include "holdfast/numa/topology.h"
 
 namespace holdfast::numa {
 namespace {
@@ -81,6 +83,53 @@ TEST(ReadOnlyMapping, says_so_when_there_is_no_descriptor) {
   const auto mapping = ReadOnlyMapping::map(File(), 4096);
   ASSERT_FALSE(mapping);
   EXPECT_EQ(mapping.error().code, Code::system);
+}
+
+TEST(ReadOnlyMapping, is_as_aligned_as_what_its_owner_maps) {
+  const auto topology = Topology::discover();
+  ASSERT_TRUE(topology);
+  for (const std::uint64_t bytes : {64_KiB, 2_MiB, 2_MiB + 4096, 5_MiB, 1_GiB + 4096}) {
+    ArenaOptions options;
+    options.bytes = bytes;
+    options.pages.largest = Pages::base;
+    options.prefault = ArenaOptions::Prefault::none;
+    options.nodes = {topology->nodes().front().id};
+    const auto arena = Arena::create(*topology, options);
+    ASSERT_TRUE(arena) << arena.error().message();
+    const Segment& segment = (*arena)->segments().front();
+    const auto aligned = bytes >= 1_GiB ? 1_GiB : bytes >= 2_MiB ? 2_MiB : 4_KiB;
+    ASSERT_EQ(reinterpret_cast<std::uintptr_t>(segment.base) % aligned, 0U) << bytes;
+    std::vector<ReadOnlyMapping> mappings;  // one alone may be aligned by chance
+    for (int i = 0; i < 4; ++i) {
+      auto mapping = ReadOnlyMapping::map(File(::dup(segment.fd)), segment.bytes);
+      ASSERT_TRUE(mapping) << mapping.error().message();
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(mapping->base()) % aligned, 0U) << bytes;
+      mappings.push_back(std::move(*mapping));
+    }
+    segment.base[segment.bytes - 1] = std::byte{77};
+    for (const ReadOnlyMapping& mapping : mappings)
+      EXPECT_EQ(mapping.base()[segment.bytes - 1], std::byte{77});
+  }
+}
+
+/// Bytes of addresses that this process has taken.
+std::uint64_t addresses_taken() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t pages = 0;
+  statm >> pages;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(ReadOnlyMapping, keeps_no_addresses_beside_it) {
+  const auto region = SharedRegion::create("holdfast-test", 4_MiB);
+  ASSERT_TRUE(region);
+  const File file(::dup(region->fd()));
+  std::vector<ReadOnlyMapping> mappings(16);
+  const std::uint64_t before = addresses_taken();
+  for (ReadOnlyMapping& mapping : mappings) mapping = ReadOnlyMapping::map(file, 4_MiB).value();
+  EXPECT_LT(addresses_taken(), before + 16 * 4_MiB + 2_MiB);
+  mappings.clear();
+  EXPECT_LT(addresses_taken(), before + 2_MiB);
 }
 
 TEST(ReadOnlyMapping, outlives_the_region_it_shows) {
