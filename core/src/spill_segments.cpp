@@ -183,12 +183,15 @@ void SpillSegments::release(std::uint32_t segment) {
 void SpillSegments::add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes) {
   Segment& to = at(segment);
   to.live += bytes;
+  ++to.living;
   to.added += bytes;
   to.objects.push_back(object);
 }
 
 void SpillSegments::drop(std::uint32_t segment, std::uint64_t bytes) {
-  at(segment).live -= bytes;
+  Segment& from = at(segment);
+  from.live -= bytes;
+  --from.living;
   settle(segment);
 }
 
@@ -276,6 +279,7 @@ SpillStats SpillSegments::stats() const {
     if (!segment) continue;
     SpillDirectoryStats& stats = out.directories[segment->directory];
     stats.bytes_live += segment->live;
+    stats.objects += segment->living;
     stats.bytes_in_files += segment->bytes;
     ++stats.segments;
   }

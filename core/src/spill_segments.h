@@ -108,6 +108,7 @@ class SpillSegments {
     std::uint64_t end = 0;    ///< what has been reserved
     std::uint64_t live = 0;   ///< of objects
     std::uint64_t added = 0;  ///< of objects that have ever been there
+    std::uint64_t living = 0;  ///< objects there now
     std::vector<std::uint32_t> objects;
   };
   struct Directory {
