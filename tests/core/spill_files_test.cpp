@@ -186,11 +186,12 @@ TEST(SpillFilesTest, StatsCountTheObjectsThatAreThere) {
   const SpillStats stats = rig.files->stats();
   EXPECT_EQ(rig.total().objects, 31u);
   for (const SpillDirectoryStats& one : stats.directories) EXPECT_GE(one.objects, 10u) << one.directory;
-  for (std::size_t i = 0; i < 20; ++i) rig.files->free(handles[i]);
+  for (std::size_t i = 0; i < 30; ++i)
+    if (i % 3 != 0) rig.files->free(handles[i]);
   rig.settle();
   EXPECT_GT(rig.total().bytes_moved, 0u) << "what has been moved is counted once";
   EXPECT_EQ(rig.total().objects, 11u);
-  for (std::size_t i = 20; i < handles.size(); ++i) rig.files->free(handles[i]);
+  for (const SpillHandle handle : handles) rig.files->free(handle);
   rig.settle();
   EXPECT_EQ(rig.total().objects, 0u);
 }
