@@ -16,6 +16,15 @@ namespace {
 // Evicted beyond what is asked for, so that the next puts find room at once.
 constexpr std::uint64_t kExtraShare = 10;
 
+/// Why so many bytes of objects stay in memory.
+std::string what_stays(std::uint64_t bytes, std::uint64_t pinned, bool has_disks, bool refused) {
+  pinned = std::min(pinned, bytes);
+  const std::string said = fmt::format("{} of these pinned now", format_bytes(pinned));
+  if (!has_disks || pinned == bytes) return said;
+  return said + fmt::format(", {} {}", format_bytes(bytes - pinned),
+                            refused ? "refused by the disks or too large for them" : "not on disk yet");
+}
+
 }  // namespace
 
 Result<Block> Holdings::allocate(std::uint64_t bytes, std::uint64_t alignment,
@@ -114,19 +123,23 @@ std::string Holdings::what_holds_memory() const {
     used += stats.bytes_used;
     largest = std::max(largest, stats.largest_free);
   }
+  std::uint64_t erased = 0;
+  for (const Block& block : limbo_) erased += block.extent.bytes;
+  Counts counts = counts_;
+  count_pinned(counts);
   std::uint64_t pinned = 0;
-  for (const Block& block : limbo_) pinned += block.extent.bytes;
+  for (const Counts::Segment& segment : counts.segments) pinned += segment.pinned;
   const std::uint64_t cached = cached_bytes();
   const std::uint64_t kept = counts_.memory_bytes - cached;
   const std::uint64_t reserve = reserve_ ? reserve_->extent.bytes : 0;
-  const std::uint64_t rest = used - std::min(used, kept + cached + pinned + reserve);
+  const std::uint64_t rest = used - std::min(used, kept + cached + erased + reserve);
   return fmt::format(
-             "of {}, {} are objects that references or names keep{}, {} cached objects (pinned now), "
+             "of {}, {} are objects that references or names keep, {} cached objects ({}), "
              "{} erased objects that are still pinned, "
              "{} drafts, copies of remote objects and the catalogue{}; the largest hole is {}{}{}{}",
-             format_bytes(memory_->arena().bytes()), format_bytes(kept),
-             kept_ ? " (pinned now, or not written yet)" : "", format_bytes(cached), format_bytes(pinned),
-             format_bytes(rest),
+             format_bytes(memory_->arena().bytes()), format_bytes(kept), format_bytes(cached),
+             what_stays(kept + cached, pinned - erased, kept_ != nullptr, !disk_refuses_.empty()),
+             format_bytes(erased), format_bytes(rest),
              reserve == 0
                  ? ""
                  : fmt::format(", {} in reserve for what comes back from disk", format_bytes(reserve)),

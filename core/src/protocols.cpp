@@ -175,25 +175,30 @@ Task<Result<Entry>> find_object(Job& job, Channel& channel, MemberId owner, Obje
 
 namespace {
 
+/// Where a get is done: once, however often its object had to be brought back.
+void count_from_disk(Job& job, bool from_disk) {
+  if (from_disk) job.counters.add(Count::gets_from_disk);
+}
+
 /// Asks the owner to bring an object back from disk.
 Task<Result<Entry>> bring_back(Job& job, Channel& channel, Entry entry, Deadline deadline,
-                               Cancellation* cancellation) {
-  job.counters.add(Count::gets_from_disk);
+                               Cancellation* cancellation, bool& from_disk) {
   auto now = co_await await_entry(job, channel, entry.owner, MessageType::restore, Key::of(entry.id),
                                   deadline, cancellation);
   if (!now && now.error().code == Code::timed_out)
     co_return fail(Code::timed_out, kOperation,
                    fmt::format("{} did not bring object {} back from disk before the deadline",
                                job.peers->describe(entry.owner), entry.id.to_hex()));
+  if (now) from_disk = true;
   co_return now;
 }
 
 /// Where an object lies that was not where it was remembered: sealed, and in memory.
 Task<Result<Entry>> find_in_memory(Job& job, Channel& channel, Entry entry, Waiting waiting,
-                                   Deadline deadline) {
+                                   Deadline deadline, bool& from_disk) {
   HOLDFAST_CO_TRY(entry, co_await find_object(job, channel, entry.owner, entry.id, waiting, deadline));
   if (!entry.on_disk()) co_return entry;
-  co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation);
+  co_return co_await bring_back(job, channel, entry, deadline, waiting.cancellation, from_disk);
 }
 
 /// Where a caller wants a copy; nothing where a pin will do.
@@ -208,7 +213,7 @@ Status check_fits(const CallersBuffer& into, const Entry& entry, const Want& wan
 
 /// Reads an object by fabric, looking it up again when it does not lie where it is remembered.
 Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want want, CallersBuffer buffer,
-                                 Deadline deadline) {
+                                 Deadline deadline, bool& from_disk) {
   Rounds rounds(job.clock, deadline);
   int same = 0;
   TimePoint same_since = job.clock.now();
@@ -220,7 +225,8 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
   };
   while (same < kSameAttempts && rounds.another()) {
     if (entry.on_disk()) {
-      HOLDFAST_CO_TRY(entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation));
+      HOLDFAST_CO_TRY(
+          entry, co_await bring_back(job, channel, entry, deadline, want.waiting.cancellation, from_disk));
     }
     HOLDFAST_CO_DO(check_fits(buffer, entry, want));
     const auto into = buffer ? buffer->first(wanted_bytes(entry, want)) : std::span<std::byte>();
@@ -252,6 +258,7 @@ Task<Result<Landed>> read_object(Job& job, Channel& channel, Entry entry, Want w
 
 Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, Deadline deadline) {
   const TimePoint started = job.clock.now();
+  bool from_disk = false;
   Entry entry;
   if (const Key* name = std::get_if<Key>(&target)) {
     HOLDFAST_CO_TRY(entry, co_await resolve(job, channel, *name, want.waiting, deadline));
@@ -263,15 +270,20 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
     auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
-      HOLDFAST_CO_TRY(Landed landed, co_await read_object(job, channel, entry, want, std::nullopt, deadline));
+      HOLDFAST_CO_TRY(Landed landed,
+                      co_await read_object(job, channel, entry, want, std::nullopt, deadline, from_disk));
       count_remote(job, entry, landed.payload.size(), started);
+      count_from_disk(job, from_disk);
       co_return PinFactory::copy(landed.payload, std::move(landed.hold));
     }
     Pin pin;
     HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
-    if (there) co_return std::move(pin);
+    if (there) {
+      count_from_disk(job, from_disk);
+      co_return std::move(pin);
+    }
     // Not sealed yet, erased, or on disk; the owner knows which.
-    HOLDFAST_CO_TRY(entry, co_await find_in_memory(job, channel, entry, want.waiting, deadline));
+    HOLDFAST_CO_TRY(entry, co_await find_in_memory(job, channel, entry, want.waiting, deadline, from_disk));
   }
   co_return never_still(job, entry);
 }
@@ -279,14 +291,16 @@ Task<Result<Pin>> get_pin(Job& job, Channel& channel, Target target, Want want, 
 Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Want want,
                                      std::span<std::byte> into, Deadline deadline) {
   const TimePoint started = job.clock.now();
+  bool from_disk = false;
   for (Rounds rounds(job.clock, deadline); rounds.another();) {
     ViewOf mapping(job, channel, entry.owner, deadline);
     auto view = co_await mapping;
     if (!view) co_return tl::unexpected(std::move(view).error());
     if (*view == nullptr) {
-      const auto landed = co_await read_object(job, channel, entry, want, into, deadline);
+      const auto landed = co_await read_object(job, channel, entry, want, into, deadline, from_disk);
       if (!landed) co_return tl::unexpected(landed.error());
       count_remote(job, entry, landed->payload.size(), started);
+      count_from_disk(job, from_disk);
       co_return landed->payload.size();
     }
     // Checked while it is copied would need the block's layout here; checking first leaves small objects in
@@ -294,11 +308,12 @@ Task<Result<std::uint64_t>> get_copy(Job& job, Channel& channel, Entry entry, Wa
     Pin pin;
     HOLDFAST_CO_TRY(const bool there, get_local(job, **view, entry, want, pin));
     if (there) {
+      count_from_disk(job, from_disk);
       if (pin.size() > into.size()) co_return too_small(into.size(), pin.size());
       copy_bytes(into.first(pin.size()), pin.bytes(), copy_mode_for(pin.size()));
       co_return pin.size();
     }
-    HOLDFAST_CO_TRY(entry, co_await find_in_memory(job, channel, entry, want.waiting, deadline));
+    HOLDFAST_CO_TRY(entry, co_await find_in_memory(job, channel, entry, want.waiting, deadline, from_disk));
   }
   co_return never_still(job, entry);
 }

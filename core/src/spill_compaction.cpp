@@ -37,6 +37,11 @@ Task<void> SpillFiles::compact_all() {
 
 Task<void> SpillFiles::compact(std::uint32_t segment) {
   segments_.hold(segment);
+  if (segments_.only_in_place(segment)) {
+    if (segments_.begin_in_place(segment)) co_await compact_in_place(segment);
+    segments_.release(segment);
+    co_return;
+  }
   const std::vector<std::uint32_t> objects = objects_in_order(segment);
   Wait moved;
   for (std::size_t next = 0; next < objects.size() && !segments_.closed();) {
@@ -46,13 +51,13 @@ Task<void> SpillFiles::compact(std::uint32_t segment) {
     } else if (object.bytes <= small_) {
       next += co_await move_small(std::span(objects).subspan(next), segment, moved);
     } else {
-      const Status done = co_await move_large(objects[next++]);
-      if (!done && !moved.error) moved.error = done.error();
+      co_await move_large(objects[next++], moved);
     }
   }
   if (batch_) flush();  // nobody else may come to fill it
   co_await moved;
-  if (moved.error) segments_.compaction_failed(segment);
+  if (moved.unreadable) segments_.compaction_failed(segment);
+  if (moved.error) segments_.no_room_for(segment);
   segments_.release(segment);
 }
 
@@ -89,7 +94,7 @@ Task<std::size_t> SpillFiles::move_small(std::span<const std::uint32_t> objects,
   Status arrived = co_await buffer.ended();
   note_read(segment, arrived);
   if (!arrived) {  // a bad spot keeps its neighbours from being moved, not from being read
-    if (!moved.error) moved.error = std::move(arrived).error();
+    moved.unreadable = true;
     moving.clear();
   }
   for (const auto& [handle, at] : moving) {
@@ -106,22 +111,81 @@ Task<std::size_t> SpillFiles::move_small(std::span<const std::uint32_t> objects,
   co_return count;
 }
 
-Task<Status> SpillFiles::move_large(std::uint32_t number) {
+Task<void> SpillFiles::move_large(std::uint32_t number, Wait& moved) {
   const SpillHandle handle = handle_of(number);
   const SpillPlace from{objects_[number].segment, objects_[number].offset};
   const std::uint64_t bytes = align_up(objects_[number].bytes, kDiskSector);
   for (;;) {  // each directory once at most
-    HOLDFAST_CO_TRY(const SpillPlace to, segments_.reserve(bytes));
+    const Result<SpillPlace> to = segments_.reserve(bytes);
+    if (!to) {
+      if (!moved.error) moved.error = to.error();
+      co_return;
+    }
     bool write_failed = false;
-    const Status moved = co_await move_bytes(from, to, bytes, write_failed);
-    if (moved) move_object(handle, to);
+    const Status done = co_await move_bytes(from, *to, bytes, write_failed);
+    if (done) move_object(handle, *to);
     if (write_failed) {
-      give_up(to, moved.error());
+      give_up(*to, done.error());
       continue;
     }
-    segments_.release(to.segment);
-    co_return moved;
+    segments_.release(to->segment);
+    if (!done) moved.unreadable = true;
+    co_return;
   }
+}
+
+/// Where nothing takes more because it is full: the last of what lives moves into the first holes, so that
+/// the end of the file is free. No byte that is alive, or was when this began, is written over: who begins to
+/// read meanwhile still gets his.
+Task<void> SpillFiles::compact_in_place(std::uint32_t segment) {
+  std::vector<Extent> extents = extents_of(segment);
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> holes;
+  std::uint64_t at = 0;
+  for (const Extent& extent : extents) {
+    if (extent.from > at) holes.emplace_back(at, extent.from);
+    at = extent.to;
+  }
+  auto hole = holes.begin();
+  while (!extents.empty() && !segments_.closed()) {
+    const Extent& last = extents.back();
+    const std::uint64_t bytes = last.to - last.from;
+    while (hole != holes.end() && hole->second - hole->first < bytes) ++hole;
+    if (hole == holes.end() || hole->first > last.from) break;
+    if (!co_await move_extent(last, {segment, hole->first})) break;
+    hole->first += bytes;
+    extents.pop_back();
+  }
+  std::uint64_t end = 0;
+  for (const Extent& extent : extents_of(segment)) end = std::max(end, extent.to);
+  segments_.moved_in_place(segment, end);
+}
+
+/// By offset.
+std::vector<SpillFiles::Extent> SpillFiles::extents_of(std::uint32_t segment) const {
+  std::vector<Extent> out;
+  for (const std::uint32_t number : objects_in_order(segment)) {
+    const Object& object = objects_[number];
+    const std::uint64_t from = align_down(object.offset, kDiskSector);
+    const std::uint64_t to = align_up(object.offset + object.bytes, kDiskSector);
+    if (out.empty() || out.back().to <= from) out.push_back({from, to});
+    out.back().to = std::max(out.back().to, to);
+    out.back().objects.push_back(handle_of(number));
+  }
+  return out;
+}
+
+/// Within its segment.
+Task<bool> SpillFiles::move_extent(const Extent& extent, SpillPlace to) {
+  bool write_failed = false;
+  const Status moved =
+      co_await move_bytes({to.segment, extent.from}, to, extent.to - extent.from, write_failed);
+  if (write_failed) segments_.fail_directory(to.segment, moved.error());
+  if (!moved && !write_failed) segments_.compaction_failed(to.segment);
+  if (!moved) co_return false;
+  for (const SpillHandle handle : extent.objects)
+    if (const Object* const object = find(handle))
+      move_object(handle, {to.segment, to.offset + object->offset - extent.from});
+  co_return true;
 }
 
 /// One piece at a time: those who wait for their objects come first.

@@ -70,8 +70,8 @@ class SpillFiles {
 
   /// Some directory takes writes: what was refused was too large.
   bool writable() const { return segments_.writable(); }
-  /// Files that are gone: there may be room again.
-  std::uint64_t files_removed() const noexcept { return segments_.removed(); }
+  /// Grows when there may be room again.
+  std::uint64_t room_made() const noexcept { return segments_.room_made(); }
 
   SpillStats stats() const { return segments_.stats(); }
   /// Nothing is under way: no write, no read, no compaction.
@@ -95,6 +95,7 @@ class SpillFiles {
 
     unsigned pending = 0;
     std::optional<Error> error;  ///< the first
+    bool unreadable = false;     ///< something that was to be moved
     SpillHandle handle = 0;      ///< of what was written
     std::coroutine_handle<> waiting;
   };
@@ -130,6 +131,13 @@ class SpillFiles {
     std::uint32_t segment = 0;
     std::uint64_t from = 0;
     std::uint64_t to = 0;
+  };
+
+  /// Objects of a segment that share sectors.
+  struct Extent {
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    std::vector<SpillHandle> objects{};
   };
 
   /// A part of an object on its way.
@@ -190,7 +198,10 @@ class SpillFiles {
   Task<void> compact(std::uint32_t segment);
   std::vector<std::uint32_t> objects_in_order(std::uint32_t segment) const;
   Task<std::size_t> move_small(std::span<const std::uint32_t> objects, std::uint32_t segment, Wait& moved);
-  Task<Status> move_large(std::uint32_t object);
+  Task<void> move_large(std::uint32_t object, Wait& moved);
+  Task<void> compact_in_place(std::uint32_t segment);
+  std::vector<Extent> extents_of(std::uint32_t segment) const;
+  Task<bool> move_extent(const Extent& extent, SpillPlace to);
   Task<Status> move_bytes(SpillPlace from, SpillPlace to, std::uint64_t bytes, bool& write_failed);
 
   const std::uint64_t transfer_;  ///< most bytes of a transfer

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kLeastSegment = std::uint64_t{1} << 20;
 // File names that other stores of this process may have taken in the same directory.
 constexpr int kNameTries = 1 << 16;
-// Compacting a segment is given up after this often: what cannot be read today stays where it is.
+// Compacting a segment whose objects cannot be read is given up after this often: they stay where they are.
 constexpr std::uint8_t kCompactionTries = 2;
 
 }  // namespace
@@ -53,6 +53,7 @@ Result<SpillPlace> SpillSegments::reserve(std::uint64_t bytes) {
   }
   Segment& chosen = at(segment);
   ++chosen.holds;
+  reserved_ += bytes;
   return SpillPlace{segment, std::exchange(chosen.end, chosen.end + bytes)};
 }
 
@@ -75,6 +76,7 @@ Result<std::uint32_t> SpillSegments::next_segment(std::uint64_t bytes) {
       at(spare).state = State::open;
       return spare;
     }
+    if (const auto roomy = take_roomy(directory, bytes)) return *roomy;
     auto created = create(number, wanted, least);
     if (created) return created;
     // One too large for the disk says little of others.
@@ -143,7 +145,10 @@ void SpillSegments::fail(Directory& directory, const Error& why) {
     log(LogLevel::warning, fmt::format("nothing more is spilled to {}, what is there is still read: {}",
                                        directory.disk->directory(), why.message()));
   if (directory.spare) retire(*std::exchange(directory.spare, std::nullopt));
+  for (const std::uint32_t number : std::exchange(directory.roomy, {}))
+    at(number).roomy = at(number).shrunk = false;
   directory.freed = 0;
+  if (directory.failed) look_again_at_all();  // what finds no room elsewhere may be moved in place
 }
 
 /// A file is gone that had so much written. A full disk that has got a smallest segment's worth of room back
@@ -154,6 +159,7 @@ void SpillSegments::note_freed(Directory& directory, std::uint64_t bytes) {
   if (directory.freed < least_segment()) return;
   directory.failed.reset();
   log(LogLevel::debug, fmt::format("{} has room again", directory.disk->directory()));
+  look_again_at_all();  // what half died meanwhile was no candidate
 }
 
 Error SpillSegments::all_failed() const {
@@ -178,18 +184,49 @@ void SpillSegments::close_open() {
 void SpillSegments::release(std::uint32_t segment) {
   --at(segment).holds;
   settle(segment);
+  look_for_room();
 }
 
 void SpillSegments::add(std::uint32_t segment, std::uint32_t object, std::uint64_t bytes) {
   Segment& to = at(segment);
   to.live += bytes;
+  ++to.living;
   to.added += bytes;
   to.objects.push_back(object);
 }
 
 void SpillSegments::drop(std::uint32_t segment, std::uint64_t bytes) {
-  at(segment).live -= bytes;
+  Segment& from = at(segment);
+  from.live -= bytes;
+  --from.living;
   settle(segment);
+  look_for_room();
+}
+
+void SpillSegments::no_room_for(std::uint32_t segment) {
+  if (!std::exchange(at(segment).no_room, true)) ++without_room_;
+  no_room_with_ = reserved_;
+}
+
+/// Compaction that found no room is tried again where there may be some. Each time less is held than when it
+/// was tried last, so it ends.
+void SpillSegments::look_for_room() {
+  if (without_room_ == 0 || reserved_ + least_segment() > no_room_with_) return;
+  without_room_ = 0;
+  for (const auto& segment : segments_)
+    if (segment) segment->no_room = false;
+  look_again_at_all();
+}
+
+void SpillSegments::look_again_at_all() {
+  for (std::uint32_t number = 0; number < segments_.size(); ++number)
+    if (segments_[number] && segments_[number]->live > 0) settle(number);
+}
+
+/// What lies behind `end` is free again.
+void SpillSegments::rewind(Segment& segment, std::uint64_t end) {
+  reserved_ -= segment.end - end;
+  segment.end = end;
 }
 
 /// Does what has become possible with a segment: writing it from the beginning again, giving back its file or
@@ -199,20 +236,81 @@ void SpillSegments::settle(std::uint32_t number) {
   if (segment.holds > 0 || closed_) return;
   if (segment.live == 0) {
     segment.objects.clear();
-    segment.end = segment.state == State::open ? 0 : segment.end;
+    if (segment.state == State::open) rewind(segment, 0);
     if (segment.state == State::closed) retire(number);
     return;
   }
-  if (segment.state == State::open) return;
+  if (segment.state == State::open && !close_if_stuck(number)) return;
+  if (segment.roomy || offer_the_rest(number)) return;
   if (!segment.shrunk && segment.end < segment.bytes) {
     // Where that is refused, the file keeps its end: tried once.
     if (directories_[segment.directory].disk->shrink(segment.file, segment.end)) segment.bytes = segment.end;
   }
   segment.shrunk = true;
-  if (2 * segment.live > segment.end || segment.queued || segment.failures >= kCompactionTries || !writable())
-    return;
+  if (!worth_compacting(segment)) return;
   segment.queued = true;
   candidates_.push_back(number);
+}
+
+bool SpillSegments::worth_compacting(const Segment& segment) const {
+  if (2 * segment.live > segment.end || segment.queued || segment.failures >= kCompactionTries) return false;
+  if (writable() && !segment.no_room) return true;
+  const std::optional<Error>& failed = directories_[segment.directory].failed;
+  if (!failed || failed->code != Code::full) return false;
+  return segment.tried_in_place == 0 || 2 * segment.live <= segment.tried_in_place;
+}
+
+bool SpillSegments::only_in_place(std::uint32_t number) const {
+  const Segment& segment = *segments_[number];
+  const std::optional<Error>& failed = directories_[segment.directory].failed;
+  return failed && failed->code == Code::full && (segment.no_room || !writable());
+}
+
+bool SpillSegments::begin_in_place(std::uint32_t number) {
+  Segment& segment = at(number);
+  if (segment.holds > 1) return false;
+  segment.tried_in_place = segment.live;
+  return true;
+}
+
+/// The open one, too, where nothing takes more and much of it is dead.
+bool SpillSegments::close_if_stuck(std::uint32_t number) {
+  Segment& segment = at(number);
+  if (writable() || 2 * segment.end < segment.bytes || 2 * segment.live > segment.end) return false;
+  open_.reset();
+  segment.state = State::closed;
+  return true;
+}
+
+/// What lives there has been moved together: the rest is written next.
+bool SpillSegments::offer_the_rest(std::uint32_t number) {
+  Segment& segment = at(number);
+  const auto end = std::exchange(segment.moved_before, std::nullopt);
+  if (!end || *end >= segment.end) return false;
+  Directory& directory = directories_[segment.directory];
+  const std::uint64_t freed = segment.end - *end;
+  rewind(segment, *end);
+  segment.shrunk = false;
+  if (directory.failed && directory.failed->code != Code::full) return false;
+  segment.roomy = true;
+  directory.roomy.push_back(number);
+  ++room_made_;
+  note_freed(directory, freed);
+  return true;
+}
+
+/// One with room for `bytes` behind what lives there, to be written on.
+std::optional<std::uint32_t> SpillSegments::take_roomy(Directory& directory, std::uint64_t bytes) {
+  const auto found = std::ranges::find_if(
+      directory.roomy, [&](std::uint32_t one) { return at(one).bytes - at(one).end >= bytes; });
+  if (found == directory.roomy.end()) return std::nullopt;
+  const std::uint32_t number = *found;
+  directory.roomy.erase(found);
+  Segment& segment = at(number);
+  segment.roomy = segment.shrunk = false;
+  segment.tried_in_place = 0;
+  segment.state = State::open;
+  return number;
 }
 
 /// Nothing lives there and nobody uses it: its file becomes the directory's spare one, or goes.
@@ -220,6 +318,8 @@ void SpillSegments::retire(std::uint32_t number) {
   Segment& segment = at(number);
   Directory& directory = directories_[segment.directory];
   if (segment.queued) std::erase(candidates_, number);
+  if (segment.roomy) std::erase(directory.roomy, number);
+  rewind(segment, 0);
   // One that has lost much of its end is not worth keeping; nor is one that was an object's own.
   const bool usual =
       segment.bytes <= options_.segment_bytes && segment.bytes >= options_.segment_bytes / 8 * 7;
@@ -234,16 +334,16 @@ void SpillSegments::retire(std::uint32_t number) {
     return;
   }
   const std::string path = directory.disk->describe(segment.file);
+  const std::uint64_t freed = std::min(segment.bytes, segment.added);
   const Status removed = directory.disk->remove(segment.file);
-  if (removed) {
-    ++removed_;
-    note_freed(directory, std::min(segment.bytes, segment.added));
-  }
   if (!removed && !std::exchange(directory.remove_failed, true))
     log(LogLevel::warning, fmt::format("a spill file stays behind, remove it when the job has ended: {} ({})",
                                        path, removed.error().message()));
   segments_[number].reset();
   free_numbers_.push_back(number);
+  if (!removed) return;
+  ++room_made_;
+  note_freed(directory, freed);
 }
 
 bool SpillSegments::writable() const {
@@ -276,6 +376,7 @@ SpillStats SpillSegments::stats() const {
     if (!segment) continue;
     SpillDirectoryStats& stats = out.directories[segment->directory];
     stats.bytes_live += segment->live;
+    stats.objects += segment->living;
     stats.bytes_in_files += segment->bytes;
     ++stats.segments;
   }

@@ -67,7 +67,8 @@ class SpillSegments {
 
   /// Some directory takes writes.
   bool writable() const;
-  std::uint64_t removed() const noexcept { return removed_; }
+  /// How often there has come room for more: a file has gone, or what lives in one was moved together.
+  std::uint64_t room_made() const noexcept { return room_made_; }
 
   /// The next one to compact, taken from the queue: at least half of it is dead.
   std::optional<std::uint32_t> take_candidate();
@@ -76,8 +77,19 @@ class SpillSegments {
   const std::vector<std::uint32_t>& objects(std::uint32_t segment) const {
     return segments_[segment]->objects;
   }
-  /// Compacting it did not succeed. It is tried once more at most.
+  /// There is no room elsewhere for what lives there, but its directory is only full: it is moved together in
+  /// its own file, over what is dead.
+  bool only_in_place(std::uint32_t segment) const;
+  /// What is dead there may be written over: nobody else holds it. It is not tried in place again before half
+  /// of what lives now has died.
+  bool begin_in_place(std::uint32_t segment);
+  /// All that lives there now ends before. What lies behind is written anew when nobody holds it any more.
+  void moved_in_place(std::uint32_t segment, std::uint64_t end) { at(segment).moved_before = end; }
+  /// What lives there could not be read. It is tried once more at most.
   void compaction_failed(std::uint32_t segment) { ++at(segment).failures; }
+  /// What lives there found no room elsewhere. It is tried again when there may be some: when segments hold
+  /// less, by a smallest one's worth, than now.
+  void no_room_for(std::uint32_t segment);
 
   Disk& disk(std::uint32_t segment) noexcept { return *directories_[at(segment).directory].disk; }
   FileNumber file(std::uint32_t segment) const noexcept { return segments_[segment]->file; }
@@ -102,23 +114,29 @@ class SpillSegments {
     State state = State::open;
     bool queued = false;        ///< among the candidates
     bool shrunk = false;        ///< to its end
+    bool no_room = false;       ///< elsewhere for what lives there: see no_room_for()
+    bool roomy = false;         ///< among the directory's roomy ones
     std::uint8_t failures = 0;  ///< of compacting it
     std::uint32_t holds = 0;
-    std::uint64_t bytes = 0;  ///< of the file
-    std::uint64_t end = 0;    ///< what has been reserved
-    std::uint64_t live = 0;   ///< of objects
-    std::uint64_t added = 0;  ///< of objects that have ever been there
+    std::uint64_t bytes = 0;           ///< of the file
+    std::uint64_t end = 0;             ///< what has been reserved
+    std::uint64_t live = 0;            ///< of objects
+    std::uint64_t added = 0;           ///< of objects that have ever been there
+    std::uint64_t living = 0;          ///< objects there now
+    std::uint64_t tried_in_place = 0;  ///< with so much alive; 0: not yet
+    std::optional<std::uint64_t> moved_before;
     std::vector<std::uint32_t> objects;
   };
   struct Directory {
     std::unique_ptr<Disk> disk;
     std::optional<Error> failed;
     std::optional<std::uint32_t> spare;
-    bool remove_failed = false;  ///< has been logged
-    bool told_full = false;      ///< likewise
-    bool told_damage = false;    ///< likewise
-    std::uint64_t freed = 0;     ///< of written files, since it failed
-    SpillDirectoryStats stats;   ///< what is only counted
+    std::vector<std::uint32_t> roomy;  ///< moved together: to be written on from their ends
+    bool remove_failed = false;        ///< has been logged
+    bool told_full = false;            ///< likewise
+    bool told_damage = false;          ///< likewise
+    std::uint64_t freed = 0;           ///< of written files, since it failed
+    SpillDirectoryStats stats;         ///< what is only counted
   };
 
   std::uint64_t least_segment() const noexcept;
@@ -132,8 +150,15 @@ class SpillSegments {
   Error all_failed() const;
   void close_open();
   void settle(std::uint32_t segment);
+  bool worth_compacting(const Segment& segment) const;
+  bool close_if_stuck(std::uint32_t segment);
+  bool offer_the_rest(std::uint32_t segment);
+  std::optional<std::uint32_t> take_roomy(Directory& directory, std::uint64_t bytes);
   void retire(std::uint32_t segment);
-  std::uint64_t removed_ = 0;
+  void rewind(Segment& segment, std::uint64_t end);
+  void look_again_at_all();
+  void look_for_room();
+  std::uint64_t room_made_ = 0;
 
   SpillOptions options_;
   std::vector<Directory> directories_;
@@ -144,6 +169,9 @@ class SpillSegments {
   std::uint32_t next_directory_ = 0;
   std::uint64_t next_name_ = 0;
   std::deque<std::uint32_t> candidates_;
+  std::uint64_t reserved_ = 0;      ///< in all segments, up to their ends
+  std::uint64_t no_room_with_ = 0;  ///< so much of it, at last
+  std::uint64_t without_room_ = 0;  ///< segments, at most
   bool closed_ = false;
 };
 

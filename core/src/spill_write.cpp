@@ -27,8 +27,13 @@ Task<Result<SpillHandle>> SpillFiles::write(std::span<const std::byte> bytes) {
     held_up_.push_back(&wait);
     co_await wait;
   }
-  if (bytes.size() <= small_) co_return co_await write_small(bytes);
-  co_return co_await write_large(bytes);
+  Result<SpillHandle> written = 0;
+  if (bytes.size() <= small_)
+    written = co_await write_small(bytes);
+  else
+    written = co_await write_large(bytes);
+  compact_if_due();  // also where it was refused: what is dead may make room
+  co_return written;
 }
 
 Task<Result<SpillHandle>> SpillFiles::write_small(std::span<const std::byte> bytes) {

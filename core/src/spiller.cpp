@@ -51,9 +51,8 @@ Deadline Spiller::turn() {
     files_.free(copy);
     refused_from_ = Holdings::kAnySize;
   }
-  // A file may go later than the last copy in it: while something is read there.
-  if (const std::uint64_t removed = files_.files_removed();
-      removed != std::exchange(files_removed_, removed)) {
+  // A file may go later than the last copy in it: while something is read there. Compaction makes room, too.
+  if (const std::uint64_t made = files_.room_made(); made != std::exchange(room_made_, made)) {
     refused_from_ = Holdings::kAnySize;
     holdings_.note_refusal({});
   }

@@ -45,7 +45,7 @@ class Spiller {
   /// Objects of so many bytes find no room on disk; until something there has gone. 0: no directory takes
   /// writes.
   std::uint64_t refused_from_ = Holdings::kAnySize;
-  std::uint64_t files_removed_ = 0;
+  std::uint64_t room_made_ = 0;
   bool told_too_large_ = false;
   TimePoint window_started_;
   std::uint64_t window_bytes_ = 0;       ///< that came back

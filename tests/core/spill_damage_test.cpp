@@ -218,6 +218,126 @@ TEST(SpillDamageTest, AFullDiskIsWrittenAgainWhenItHasRoomAgain) {
   EXPECT_TRUE(fails(rig.write(pattern(kSize, 1)), Code::system)) << "an error stays";
 }
 
+// Of each segment of a full disk one object of 32 stays, and nobody drops more.
+constexpr std::uint64_t kSmallDisk = 64_MiB, kOneOf32 = 256_KiB;
+
+SpillOptions eight_segments() {
+  SpillOptions options = small_segments();
+  options.segment_bytes = kSmallDisk / 8;
+  return options;
+}
+
+struct MostlyDead {
+  /// Why not, if not.
+  std::string fill(SpillRig& rig) {
+    Result<SpillHandle> handle = SpillHandle{0};
+    for (std::uint64_t i = 0; i < 300 && handle; ++i)
+      if (handle = rig.write(pattern(kOneOf32, i)); handle) handles.push_back(*handle);
+    if (handle || handle.error().code != Code::full) return "the disk should be full";
+    if (handles.size() < 200 || rig.files->writable()) return std::to_string(handles.size()) + " are there";
+    return "";
+  }
+  void drop(SpillRig& rig) {
+    for (std::uint64_t i = 0; i < handles.size(); ++i)
+      if (i % 32 != 31) rig.files->free(handles[i]);
+  }
+  std::string all_is_well(SpillRig& rig) {
+    if (!rig.files->writable())
+      return "nothing is written any more: " + rig.files->stats().directories[0].failed;
+    for (std::uint64_t i = 31; i < handles.size(); i += 32)
+      if (const auto held = rig.holds(handles[i], kOneOf32, i); !held) return held.message();
+    if (rig.total().bytes_moved > 4 * handles.size() / 32 * kOneOf32) return "too much was moved";
+    std::vector<SpillHandle> more;
+    for (std::uint64_t i = 0; i < 200; ++i) {
+      const auto handle = rig.write(pattern(kOneOf32, 1000 + i));
+      if (!handle) return std::to_string(i) + " more: " + handle.error().message();
+      more.push_back(*handle);
+    }
+    for (std::uint64_t i = 0; i < 200; ++i)
+      if (const auto held = rig.holds(more[i], kOneOf32, 1000 + i); !held) return held.message();
+    for (std::uint64_t i = 31; i < handles.size(); i += 32)
+      if (const auto held = rig.holds(handles[i], kOneOf32, i); !held) return held.message();
+    return "";
+  }
+  std::vector<SpillHandle> handles;
+};
+
+TEST(SpillDamageTest, AFullDiskOfWhichMostIsDeadIsWrittenAgain) {
+  SimulatedSpill rig(1, eight_segments(), 1, {.capacity = kSmallDisk});
+  MostlyDead objects;
+  ASSERT_EQ(objects.fill(rig), "");
+  objects.drop(rig);
+  rig.settle();
+  EXPECT_EQ(objects.all_is_well(rig), "");
+}
+
+TEST(SpillDamageTest, AFullFileSystemOfWhichMostIsDeadIsWrittenAgain) {
+  const TemporaryDirectory directory;
+  const std::string said = in_child([&]() -> std::string {
+    if (std::string mounted = mount_small(directory.path(), kSmallDisk); !mounted.empty()) return mounted;
+    auto rig = real_rig({directory.path()}, eight_segments());
+    if (!rig) return rig.error().message();
+    MostlyDead objects;
+    if (std::string filled = objects.fill(*rig); !filled.empty()) return filled;
+    objects.drop(*rig);
+    rig->settle();
+    return objects.all_is_well(*rig);
+  });
+  if (said.starts_with("skip: ")) GTEST_SKIP() << said.substr(6);
+  EXPECT_EQ(said, "");
+}
+
+TEST(SpillDamageTest, WhatIsMovedOnAFullDiskCanBeReadMeanwhile) {
+  for (int steps = 0; steps < 200; steps += 7) {
+    SimulatedSpill rig(1, eight_segments(), 1, {.capacity = kSmallDisk});
+    MostlyDead objects;
+    ASSERT_EQ(objects.fill(rig), "");
+    std::deque<std::pair<std::vector<std::byte>, std::optional<Status>>> reads;
+    const auto read_all = [&] {
+      for (std::uint64_t i = 31; i < objects.handles.size(); i += 32) {
+        auto& [bytes, ended] = reads.emplace_back(std::vector<std::byte>(kOneOf32), std::nullopt);
+        rig.start_read(objects.handles[i], bytes, ended);
+      }
+    };
+    read_all();
+    objects.drop(rig);
+    for (int i = 0; i < steps; ++i) rig.step();
+    read_all();
+    rig.settle();
+    for (std::uint64_t i = 0; i < reads.size(); ++i) {
+      ASSERT_TRUE(good(*reads[i].second)) << steps;
+      EXPECT_TRUE(is_pattern(reads[i].first, 31 + i % (reads.size() / 2) * 32)) << steps;
+    }
+    EXPECT_TRUE(rig.files->writable()) << steps;
+  }
+}
+
+TEST(SpillDamageTest, CompactionIsTriedAgainAfterAShortage) {
+  SimulatedSpill rig(1);
+  std::vector<SpillHandle> handles;  // four in each segment
+  for (std::uint64_t i = 0; i < 21; ++i) handles.push_back(rig.write(pattern(256_KiB, i)).value());
+  rig.disks[0]->set_fault([](const sim::DiskOperation& operation) {
+    return operation.action == sim::DiskAction::write ? std::optional(Code::full) : std::nullopt;
+  });
+  const auto free = [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i < to; ++i) rig.files->free(handles[i]);
+    rig.settle();
+  };
+  const std::uint64_t written = rig.total().bytes_written;
+  free(0, 3);
+  free(4, 8);  // a file goes each time, so that there may be room
+  free(8, 12);
+  free(12, 16);
+  EXPECT_EQ(rig.total().bytes_moved, 0u);
+  EXPECT_LT(rig.total().bytes_written - written, 2_MiB) << "it is not tried without end";
+  rig.disks[0]->set_fault(nullptr);
+  free(16, 20);
+  EXPECT_GE(rig.total().bytes_moved, 256_KiB) << "it was given up";
+  EXPECT_LE(rig.total().segments, 2u);
+  EXPECT_TRUE(rig.holds(handles[3], 256_KiB, 3));
+  EXPECT_TRUE(rig.holds(handles[20], 256_KiB, 20));
+}
+
 TEST(SpillDamageTest, TornAndLostWritesAreNotHandedOut) {
   for (std::uint64_t seed = 1; seed <= 15; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

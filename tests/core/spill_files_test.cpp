@@ -178,6 +178,24 @@ TEST(SpillFilesTest, WhatASegmentHasNotUsedIsGivenBack) {
   EXPECT_EQ(in_files, rig->total().bytes_in_files);
 }
 
+TEST(SpillFilesTest, StatsCountTheObjectsThatAreThere) {
+  SimulatedSpill rig(1, small_segments(), 2);
+  std::vector<SpillHandle> handles;
+  for (std::uint64_t i = 0; i < 30; ++i) handles.push_back(rig.write(pattern(100'000, i)).value());
+  handles.push_back(rig.write(pattern(100, 30)).value());
+  const SpillStats stats = rig.files->stats();
+  EXPECT_EQ(rig.total().objects, 31u);
+  for (const SpillDirectoryStats& one : stats.directories) EXPECT_GE(one.objects, 10u) << one.directory;
+  for (std::size_t i = 0; i < 30; ++i)
+    if (i % 3 != 0) rig.files->free(handles[i]);
+  rig.settle();
+  EXPECT_GT(rig.total().bytes_moved, 0u) << "what has been moved is counted once";
+  EXPECT_EQ(rig.total().objects, 11u);
+  for (const SpillHandle handle : handles) rig.files->free(handle);
+  rig.settle();
+  EXPECT_EQ(rig.total().objects, 0u);
+}
+
 TEST(SpillFilesTest, AnEmptySegmentIsWrittenAnew) {
   SimulatedSpill rig(1);
   for (std::uint64_t i = 0; i < 100; ++i) {

@@ -93,6 +93,7 @@ struct SpillRig {
     for (const SpillDirectoryStats& one : files->stats().directories) {
       sum.bytes_live += one.bytes_live;
       sum.bytes_in_files += one.bytes_in_files;
+      sum.objects += one.objects;
       sum.segments += one.segments;
       sum.bytes_written += one.bytes_written;
       sum.bytes_read += one.bytes_read;

@@ -2,7 +2,10 @@
 // its way.
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "tests/core/store_fixture.h"
+#include "tests/core/temporary_directory.h"
 
 namespace holdfast::test {
 namespace {
@@ -47,8 +50,8 @@ TEST_F(StoreRoomTest, NothingIsEvictedWhileAllThatIsCachedIsPinned) {
   std::vector<Pin> pins;
   for (auto& ref : fill(store, 10_MiB)) pins.push_back(store.get(ref, 0s).value());
   EXPECT_TRUE(comes_true([&] { return store.stats().cached == pins.size(); })) << "the references have gone";
-  EXPECT_TRUE(
-      fails(store.put(pattern(10_MiB, 99), no_wait()), Code::full, "60.01 MiB cached objects (pinned now)"));
+  EXPECT_TRUE(fails(store.put(pattern(10_MiB, 99), no_wait()), Code::full,
+                    "60.01 MiB cached objects (60.01 MiB of these pinned now)"));
   EXPECT_EQ(store.stats().evictions, 0U);
   for (std::uint64_t i = 0; i < pins.size(); ++i) EXPECT_TRUE(is_pattern(pins[i].bytes(), i)) << i;
   pins.back().release();
@@ -79,6 +82,39 @@ TEST_F(StoreRoomTest, FullSaysWhatHoldsTheMemory) {
   EXPECT_TRUE(fails(ref, Code::full, "within 20 ms"));
   EXPECT_TRUE(fails(ref, Code::full, "HOLDFAST_SPILL"));
   EXPECT_TRUE(fails(store.put(pattern(100_MiB, 0), options), Code::invalid)) << "it will never fit";
+}
+
+TEST_F(StoreRoomTest, FullTellsPinnedBytesFromOthers) {
+  Store store = open();
+  auto refs = fill(store, 10_MiB);
+  ASSERT_EQ(refs.size(), 6U);
+  const auto kept = store.get(refs[0], 0s), again = store.get(refs[0], 0s), cached = store.get(refs[1], 0s),
+             erased = store.get(refs[2], 0s);
+  refs[1] = ObjectRef();
+  ASSERT_TRUE(good(store.erase(refs[2], 0s)));
+  EXPECT_TRUE(comes_true([&] { return store.stats().cached == 1; }));
+  const auto ref = store.put(pattern(10_MiB, 0), no_wait());
+  EXPECT_TRUE(fails(ref, Code::full, "40.01 MiB are objects that references or names keep"));
+  EXPECT_TRUE(fails(ref, Code::full, "10 MiB cached objects (20 MiB of these pinned now)"));
+  EXPECT_TRUE(fails(ref, Code::full, "10 MiB erased objects that are still pinned"));
+}
+
+TEST_F(StoreRoomTest, FullSaysWhatIsPinnedAndWhatTheDisksRefuse) {
+  const TemporaryDirectory directory;
+  StoreOptions options = small_options();
+  options.lifetime.spill.directories = {directory.path() + "/spill"};
+  std::filesystem::create_directory(directory.path() + "/spill");
+  Store store = open(options);
+  const ObjectRef first = put(store, 20_MiB, 1);
+  const auto pin = store.get(first, 0s);
+  std::filesystem::remove_all(directory.path() + "/spill");  // no file can be made there any more
+  const auto refs = fill(store, 10_MiB);
+  PutOptions soon;
+  soon.timeout = 200ms;
+  const auto ref = store.put(pattern(30_MiB, 0), soon);
+  EXPECT_TRUE(fails(ref, Code::full, "20 MiB of these pinned now, 40.01 MiB"));
+  EXPECT_TRUE(fails(ref, Code::full, "refused by the disks"));
+  EXPECT_TRUE(fails(ref, Code::full, "nothing more is written to disk"));
 }
 
 TEST_F(StoreRoomTest, BlocksAreMovedWhereWhatIsFreeDoesNotLieTogether) {

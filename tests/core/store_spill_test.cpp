@@ -237,6 +237,23 @@ TEST_F(StoreSpillTest, AnAlteredFileIsCorruptAndNamesTheFile) {
   EXPECT_TRUE(good(store.put(pattern(1_MiB, 1)))) << "the rest goes on";
 }
 
+TEST_F(StoreSpillTest, AGetThatFailsAtTheDiskIsNoGet) {
+  Store store = open(spilling_options());
+  std::vector<ObjectRef> refs;
+  for (std::uint64_t i = 0; i < 40; ++i) refs.push_back(put(store, 4_MiB, i));
+  ASSERT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
+  EXPECT_TRUE(good(store.get(refs[39], 0s)));
+  EXPECT_TRUE(good(store.get(refs[0], kLong)));
+  EXPECT_EQ(store.stats().gets_from_disk, 1U);
+  EXPECT_EQ(store.stats().hit_ratio(), 0.5);
+  ASSERT_TRUE(comes_true([&] { return store.stats().spilling == 0; }));
+  for (const auto& file : fs::directory_iterator(directory_.path())) fs::resize_file(file.path(), 0);
+  EXPECT_TRUE(fails(store.get(refs[1], kLong), Code::corrupt));
+  EXPECT_TRUE(fails(store.get(refs[2], 0s), Code::timed_out));
+  EXPECT_EQ(store.stats().gets_from_disk, 1U);
+  EXPECT_EQ(store.stats().hit_ratio(), 0.5);
+}
+
 TEST_F(StoreSpillTest, ADirectoryThatCannotBeUsedIsSaidAtOpen) {
   StoreOptions options = spilling_options();
   options.lifetime.spill.directories = {directory_.path() + "/missing"};
