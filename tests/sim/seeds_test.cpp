@@ -41,7 +41,7 @@ TEST(SimulatedJobs, TheSameSeedGivesTheSameRunWhereverThingsLie) {
 TEST(SimulatedJobs, EveryCompilerGivesTheseHashes) {
   // Change when members do anything else than before, or the network does: then put the new ones here, the
   // same for every compiler.
-  EXPECT_EQ(play(make_scenario(1)).trace_hash, 10789213396664492792U);
+  EXPECT_EQ(play(make_scenario(1)).trace_hash, 13676110368999036758U);
   EXPECT_EQ(play(make_scenario(2)).trace_hash, 16043698406705983140U);
   EXPECT_EQ(play(make_scenario(3)).trace_hash, 3984012715996499325U);
   EXPECT_EQ(play(make_scenario(4)).trace_hash, 11585632503264927116U);  // 23 members, some of which die
