@@ -98,15 +98,18 @@ std::string protocol_name(std::uint32_t protocol) {
   }
 }
 
-/// Soft-RoCE cannot make completion queues as large as rxm wants for its default number of peers. Read by
-/// libfabric when it is first used, so it is set before that; a user's own value stays.
-void prepare_soft_roce() {
+/// What rxm needs over verbs. Read by libfabric when it is first used, so it is set before that; a user's own
+/// values stay. One receive context for all connections: with one each, rxm gives back what had come by a
+/// connection that it has closed to memory that is gone, so that who lives on died of a peer that was killed
+/// (https://github.com/ofiwg/libfabric/issues/11828). And soft-RoCE cannot make completion queues as large as
+/// rxm wants for its default number of peers.
+void prepare_rxm() {
   std::error_code ignored;
   for (const auto& device : std::filesystem::directory_iterator("/sys/class/infiniband", ignored)) {
-    if (device.path().filename().string().starts_with("rxe")) {
-      setenv("FI_UNIVERSE_SIZE", "32", 0);  // NOLINT(concurrency-mt-unsafe): documented at open_ofi
-      return;
-    }
+    // NOLINTBEGIN(concurrency-mt-unsafe): documented at open_ofi
+    setenv("FI_OFI_RXM_USE_SRX", "1", 0);
+    if (device.path().filename().string().starts_with("rxe")) setenv("FI_UNIVERSE_SIZE", "32", 0);
+    // NOLINTEND(concurrency-mt-unsafe)
   }
 }
 
@@ -225,7 +228,7 @@ InfoHandle make_hints(const std::string& provider) {
 std::vector<Choice> find_choices(const OfiOptions& options) {
   drop_foreign_signal_handlers();
   static std::once_flag prepared;
-  std::call_once(prepared, prepare_soft_roce);
+  std::call_once(prepared, prepare_rxm);
   std::vector<Choice> usable;
   std::vector<Choice> others;
   for (const Preference& preference : kPreferences) {

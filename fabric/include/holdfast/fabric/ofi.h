@@ -66,8 +66,9 @@ struct OfiCandidate {
 /// 0.2 s the first time in a process (libfabric loads all its providers), then 1 ms. Any thread, but the
 /// first call changes the process: signal handlers that libfabric's dependencies installed while they were
 /// loaded are taken out (for those loaded before main() that has been done by then; SIGINT and others are the
-/// default again; the program's own stay), and with soft-RoCE devices FI_UNIVERSE_SIZE is set to 32 where it
-/// was unset. Call it before starting threads that read the environment. `clock` outlives the fabric.
+/// default again; the program's own stay), and where they were unset FI_OFI_RXM_USE_SRX is set to 1 with RDMA
+/// devices, FI_UNIVERSE_SIZE to 32 with those of soft-RoCE. Call it before starting threads that read the
+/// environment. `clock` outlives the fabric.
 Result<std::unique_ptr<Fabric>> open_ofi(const OfiOptions& options, const Clock& clock = real_clock());
 
 /// The local ports that libfabric's variables leave to the endpoints of a provider, on each host.
