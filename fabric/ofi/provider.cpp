@@ -108,6 +108,7 @@ void prepare_rxm() {
   for (const auto& device : std::filesystem::directory_iterator("/sys/class/infiniband", ignored)) {
     // NOLINTBEGIN(concurrency-mt-unsafe): documented at open_ofi
     setenv("FI_OFI_RXM_USE_SRX", "1", 0);
+    setenv("FI_OFI_RXM_MSG_RX_SIZE", "1024", 0);  // of 16 KiB each, locked; 4096 otherwise
     if (device.path().filename().string().starts_with("rxe")) setenv("FI_UNIVERSE_SIZE", "32", 0);
     // NOLINTEND(concurrency-mt-unsafe)
   }
