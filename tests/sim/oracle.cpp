@@ -343,7 +343,6 @@ void Oracle::looked_up(const Operation& operation, std::uint32_t name, bool wait
 }
 
 void Oracle::not_made(const Operation& operation, const Error& error) {
-  // By itself, so whatever the network does.
   if (error.code != Code::full || !may_lack_room(operation, operation.member)) complain(operation, error);
 }
 
