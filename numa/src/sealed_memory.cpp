@@ -35,28 +35,6 @@ File create_memfd(const SealedMemoryOptions& options) {
   return File(::memfd_create(options.name.c_str(), flags));
 }
 
-/// Maps the file at an address that is a multiple of `alignment`: takes a range of addresses large enough
-/// to hold one, puts the file there and gives back what is left on both sides.
-Result<Mapping> map_aligned(int fd, std::uint64_t bytes, std::uint64_t alignment) {
-  const std::uint64_t reserved = bytes + alignment;
-  void* const range =
-      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (range == MAP_FAILED)
-    return fail_errno(errno, kOperation, "mmap of " + format_bytes(reserved) + " of addresses");
-  auto* const start = static_cast<std::byte*>(range);
-  const auto address = reinterpret_cast<std::uintptr_t>(range);
-  auto* const base = start + (align_up(address, alignment) - address);
-  if (::mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-    const int error = errno;
-    ::munmap(range, reserved);
-    return fail_errno(error, kOperation, "mmap of " + format_bytes(bytes));
-  }
-  if (base != start) ::munmap(start, static_cast<std::size_t>(base - start));
-  std::byte* const end = start + reserved;
-  if (base + bytes != end) ::munmap(base + bytes, static_cast<std::size_t>(end - (base + bytes)));
-  return Mapping(base, bytes);
-}
-
 }  // namespace
 
 Mapping::Mapping(Mapping&& other) noexcept
@@ -82,6 +60,26 @@ std::byte* Mapping::release() noexcept {
   return std::exchange(base_, nullptr);
 }
 
+Result<Mapping> map_aligned(int fd, std::uint64_t bytes, std::uint64_t alignment, int protection) {
+  const std::uint64_t reserved = bytes + alignment;
+  void* const range =
+      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range == MAP_FAILED)
+    return fail_errno(errno, kOperation, "mmap of " + format_bytes(reserved) + " of addresses");
+  auto* const start = static_cast<std::byte*>(range);
+  const auto address = reinterpret_cast<std::uintptr_t>(range);
+  auto* const base = start + (align_up(address, alignment) - address);
+  if (::mmap(base, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    const int error = errno;
+    ::munmap(range, reserved);
+    return fail_errno(error, kOperation, "mmap of " + format_bytes(bytes));
+  }
+  if (base != start) ::munmap(start, static_cast<std::size_t>(base - start));
+  std::byte* const end = start + reserved;
+  if (base + bytes != end) ::munmap(base + bytes, static_cast<std::size_t>(end - (base + bytes)));
+  return Mapping(base, bytes);
+}
+
 Result<SealedMemory> make_sealed_memory(const SealedMemoryOptions& options) {
   SealedMemory memory;
   memory.file = create_memfd(options);
@@ -90,7 +88,7 @@ Result<SealedMemory> make_sealed_memory(const SealedMemoryOptions& options) {
   if (::ftruncate(fd, static_cast<off_t>(options.bytes)) != 0) {
     return fail_errno(errno, kOperation, "memfd of " + format_bytes(options.bytes));
   }
-  HOLDFAST_TRY(memory.mapping, map_aligned(fd, options.bytes, options.alignment));
+  HOLDFAST_TRY(memory.mapping, map_aligned(fd, options.bytes, options.alignment, PROT_READ | PROT_WRITE));
   // After mapping: the seal spares mappings that exist.
   if (::fcntl(fd, F_ADD_SEALS, kSeals) != 0) {
     return fail_errno(errno, kOperation, "sealing a memfd against writers (needs Linux 5.1)");

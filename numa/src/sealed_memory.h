@@ -31,6 +31,11 @@ class Mapping {
   std::uint64_t bytes_ = 0;
 };
 
+/// Maps a file at an address that is a multiple of `alignment`: takes a range of addresses large enough to
+/// hold one, puts the file there and gives back what is left on both sides. `protection`: as of mmap. Errors:
+/// system or denied, with the kernel's reason.
+Result<Mapping> map_aligned(int fd, std::uint64_t bytes, std::uint64_t alignment, int protection);
+
 struct SealedMemory {
   File file;
   Mapping mapping;

@@ -19,26 +19,6 @@ std::uint64_t alignment_for(std::uint64_t bytes, std::uint64_t page) {
   return std::max(page, bytes >= 1_GiB ? 1_GiB : bytes >= 2_MiB ? 2_MiB : page);
 }
 
-/// Addresses among which there are as many as `bytes`, aligned; what the file does not take goes with them.
-Result<Mapping> map_aligned(const File& file, std::uint64_t bytes, std::uint64_t alignment) {
-  constexpr std::string_view kOperation = "ReadOnlyMapping::map";
-  const std::uint64_t reserved = bytes + alignment;
-  void* const range =
-      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (range == MAP_FAILED)
-    return fail_errno(errno, kOperation, "mmap of " + format_bytes(reserved) + " of addresses");
-  Mapping whole(static_cast<std::byte*>(range), reserved);
-  const auto address = reinterpret_cast<std::uintptr_t>(range);
-  const std::uint64_t before = align_up(address, alignment) - address;
-  std::byte* const base = whole.base() + before;
-  if (::mmap(base, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, file.get(), 0) == MAP_FAILED)
-    return fail_errno(errno, kOperation, "mmap of " + format_bytes(bytes));
-  whole.release();
-  if (before != 0) ::munmap(range, before);
-  if (before != alignment) ::munmap(base + bytes, alignment - before);
-  return Mapping(base, bytes);
-}
-
 }  // namespace
 
 Result<ReadOnlyMapping> ReadOnlyMapping::map(const File& file, std::uint64_t bytes) {
@@ -55,7 +35,7 @@ Result<ReadOnlyMapping> ReadOnlyMapping::map(const File& file, std::uint64_t byt
   // Of huge pages only whole ones can be unmapped; the block size of their file is the page size.
   const auto page = static_cast<std::uint64_t>(status.st_blksize);
   const std::uint64_t mapped = align_up(bytes, page);
-  HOLDFAST_TRY(Mapping memory, map_aligned(file, mapped, alignment_for(mapped, page)));
+  HOLDFAST_TRY(Mapping memory, map_aligned(file.get(), mapped, alignment_for(mapped, page), PROT_READ));
   ::madvise(memory.base(), mapped, MADV_DONTDUMP);
   ReadOnlyMapping mapping;
   mapping.base_ = memory.release();
