@@ -25,7 +25,7 @@ struct SpillOptions {
   /// Bytes being read and written at once: this much memory is taken for buffers. Bound: at least 4
   /// transfers.
   std::uint64_t bytes_in_flight = std::uint64_t{8} << 20;
-  /// Which directory is the first to get a file, counted on from the last to the first: those who share the
+  /// Which directory gets the first file; counted round, so any number will do. Those who share the
   /// directories begin with different ones.
   std::uint32_t first_directory = 0;
 };
