@@ -51,8 +51,8 @@ using Round = std::function<Result<double>()>;
 struct Case {
   Round limit;
   Round subject;
-  /// Other ways to come to the limit. All are measured in every round; the one with the best median is the
-  /// limit of that repetition, so none is held to what was the best at another time.
+  /// Other ways to come to the limit. All are measured in every round, so none is held to what was the best
+  /// at another time. The limit of every second round is the way with the best median in the others.
   std::vector<Round> other_limits;
 };
 
