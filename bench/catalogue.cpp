@@ -92,7 +92,7 @@ Result<std::shared_ptr<Table>> fill_table() {
   const CatalogueGeometry geometry = CatalogueGeometry::for_entries(kEntries);
   HOLDFAST_TRY(Memory memory, plain_memory(geometry.bytes()));
   auto* const buckets = static_cast<CatalogueBucket*>(memory.get());
-  CatalogueWriter writer(buckets, geometry);
+  HOLDFAST_TRY(CatalogueWriter writer, CatalogueWriter::create(buckets, geometry));
   auto table = std::make_shared<Table>();
   while (writer.entries() < kEntries) {
     Entry entry;

@@ -1,7 +1,6 @@
 #include "src/catalogue.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -260,24 +259,23 @@ RemoteLook look_in_slot(std::span<const std::byte, sizeof(CatalogueLine)> bytes,
   return look;
 }
 
-CatalogueWriter::CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry)
-    : buckets_(buckets), geometry_(geometry), own_(make_own(geometry)), used_((geometry.slots() + 63) / 64) {
+Result<CatalogueWriter> CatalogueWriter::create(CatalogueBucket* buckets, CatalogueGeometry geometry) {
+  static_assert(sizeof(OwnBucket) == sizeof(CatalogueBucket));
+  constexpr std::string_view kWhat =
+      "no memory for the owner's copy of the catalogue; ask for fewer entries (HOLDFAST_CATALOGUE)";
+  HOLDFAST_TRY(auto own, make_zeroed_array<OwnBucket>(geometry.buckets, "Store::open", kWhat));
+  HOLDFAST_TRY(auto used,
+               make_zeroed_array<std::uint64_t>((geometry.slots() + 63) / 64, "Store::open", kWhat));
+  return CatalogueWriter(buckets, geometry, std::move(own), std::move(used));
+}
+
+CatalogueWriter::CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry,
+                                 ZeroedArray<OwnBucket> own, ZeroedArray<std::uint64_t> used)
+    : buckets_(buckets), geometry_(geometry), own_(std::move(own)), used_(std::move(used)) {
   // Slots beyond the end count as used, so that the search never finds them.
-  for (std::uint64_t slot = geometry.slots(); slot < used_.size() * 64; ++slot)
+  for (std::uint64_t slot = geometry.slots(); slot < used_words() * 64; ++slot)
     used_[slot / 64] |= 1ULL << (slot % 64);
 }
-
-std::unique_ptr<CatalogueWriter::OwnBucket[], CatalogueWriter::FreeOwn> CatalogueWriter::make_own(
-    const CatalogueGeometry& geometry) {
-  static_assert(sizeof(OwnBucket) == sizeof(CatalogueBucket));
-  const std::size_t bytes = geometry.bytes();
-  // Zeroed as it is touched.
-  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  HOLDFAST_CHECK(memory != MAP_FAILED, "no memory for the owner's copy of the catalogue");
-  return {static_cast<OwnBucket*>(memory), FreeOwn{bytes}};
-}
-
-void CatalogueWriter::FreeOwn::operator()(OwnBucket* buckets) const noexcept { ::munmap(buckets, bytes); }
 
 void CatalogueWriter::write_slot(std::uint64_t slot, const Words& words) {
   CatalogueBucket& bucket = buckets_[slot / CatalogueBucket::kSlots];
@@ -298,7 +296,7 @@ std::optional<std::uint64_t> CatalogueWriter::free_slot_near(std::uint64_t first
       if (distance > kMostDistance) return std::nullopt;
       return slot;
     }
-    word = word + 1 == used_.size() ? 0 : word + 1;
+    word = word + 1 == used_words() ? 0 : word + 1;
     free = ~used_[word];
   }
   return std::nullopt;

@@ -19,16 +19,15 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "holdfast/base/clock.h"
 #include "holdfast/base/random.h"
 #include "holdfast/base/result.h"
 #include "holdfast/object_id.h"
 #include "src/block.h"
+#include "src/zeroed_array.h"
 
 namespace holdfast {
 
@@ -169,8 +168,9 @@ constexpr std::uint64_t slot_offset(std::uint64_t slot) noexcept {
 /// whole from there, so that damage ends where the line is written next.
 class CatalogueWriter {
  public:
-  /// `buckets` is zeroed memory of geometry.bytes() bytes that outlives the writer.
-  CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry);
+  /// `buckets` is zeroed memory of geometry.bytes() bytes that outlives the writer. Takes as much again of
+  /// the process's own, page by page where it is used. Errors: system (no memory for that).
+  static Result<CatalogueWriter> create(CatalogueBucket* buckets, CatalogueGeometry geometry);
 
   /// The slot the entry went to: small numbers, for tables beside the catalogue.
   /// Errors: exists, full (95 % of the slots are used, or a bucket's index is).
@@ -209,11 +209,9 @@ class CatalogueWriter {
     Words index;
     std::array<Words, CatalogueBucket::kSlots> slots;
   };
-  struct FreeOwn {
-    std::size_t bytes = 0;
-    void operator()(OwnBucket* buckets) const noexcept;
-  };
-  static std::unique_ptr<OwnBucket[], FreeOwn> make_own(const CatalogueGeometry& geometry);
+  CatalogueWriter(CatalogueBucket* buckets, CatalogueGeometry geometry, ZeroedArray<OwnBucket> own,
+                  ZeroedArray<std::uint64_t> used);
+  std::uint64_t used_words() const noexcept { return (geometry_.slots() + 63) / 64; }
   std::optional<std::uint64_t> free_slot_near(std::uint64_t first) const;
   Words& own_line(std::uint64_t slot) const noexcept {
     return own_[slot / CatalogueBucket::kSlots].slots[slot % CatalogueBucket::kSlots];
@@ -227,8 +225,8 @@ class CatalogueWriter {
 
   CatalogueBucket* buckets_;
   CatalogueGeometry geometry_;
-  std::unique_ptr<OwnBucket[], FreeOwn> own_;  ///< what the lines are to be; touched where they are used
-  std::vector<std::uint64_t> used_;            ///< a bit a slot
+  ZeroedArray<OwnBucket> own_;       ///< what the lines are to be
+  ZeroedArray<std::uint64_t> used_;  ///< a bit a slot
   std::uint64_t entries_ = 0;
 };
 

@@ -1,7 +1,6 @@
 #include "src/holdings.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
@@ -21,8 +20,6 @@ constexpr std::uint64_t kCatalogueAlignment = 4096;
 constexpr Duration kLookForLate = std::chrono::seconds(10);
 }  // namespace
 
-void Holdings::FreeRecords::operator()(Record* records) const noexcept { ::munmap(records, bytes); }
-
 Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueGeometry& geometry) {
   const numa::NodeId node = memory.arena().segments().front().node;
   auto block = memory.allocate(geometry.bytes(), kCatalogueAlignment, node);
@@ -37,13 +34,12 @@ Result<Block> Holdings::allocate_catalogue(LocalMemory& memory, const CatalogueG
 
 Result<std::unique_ptr<Holdings>> Holdings::create(const Parts& parts, CatalogueGeometry geometry,
                                                    const Block& catalogue) {
-  // Zeroed as it is touched.
-  const std::size_t bytes = geometry.slots() * sizeof(Record);
-  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    return fail(Code::system, "Store::open", "no memory for the catalogue's records; ask for fewer entries");
-  Records records(static_cast<Record*>(memory), FreeRecords{bytes});
-  CatalogueWriter writer(reinterpret_cast<CatalogueBucket*>(catalogue.address), geometry);
+  HOLDFAST_TRY(Records records,
+               make_zeroed_array<Record>(
+                   geometry.slots(), "Store::open",
+                   "no memory for the catalogue's records; ask for fewer entries (HOLDFAST_CATALOGUE)"));
+  HOLDFAST_TRY(CatalogueWriter writer,
+               CatalogueWriter::create(reinterpret_cast<CatalogueBucket*>(catalogue.address), geometry));
   return std::unique_ptr<Holdings>(new Holdings(parts, std::move(writer), std::move(records)));
 }
 

@@ -324,12 +324,8 @@ class Holdings {
     }
   };
   static_assert(sizeof(Record) == kCacheLine);
-  struct FreeRecords {
-    std::size_t bytes = 0;
-    void operator()(Record* records) const noexcept;
-  };
   using Lock = std::unique_lock<std::mutex>;
-  using Records = std::unique_ptr<Record[], FreeRecords>;
+  using Records = ZeroedArray<Record>;
   Holdings(const Parts& parts, CatalogueWriter catalogue, Records records);
   std::optional<Notice> take_waiters(const Key& key, Result<Entry> outcome);
   template <class Which>

@@ -28,7 +28,7 @@ struct Table {
   explicit Table(CatalogueGeometry like)
       : geometry(like),
         buckets(std::make_unique<CatalogueBucket[]>(like.buckets)),
-        writer(buckets.get(), like),
+        writer(CatalogueWriter::create(buckets.get(), like).value()),
         reader(buckets.get(), like) {}
 
   std::span<std::byte> bytes() {
@@ -84,6 +84,13 @@ void expect_absent(Table& table, const Key& key) {
   ASSERT_TRUE(good(found));
   EXPECT_FALSE(*found);
   EXPECT_EQ(table.look(key).says, Says::absent);
+}
+
+TEST(CatalogueTest, NoMemoryForTheOwnersCopyIsAnError) {
+  // More than any process can address.
+  const Status made =
+      CatalogueWriter::create(nullptr, CatalogueGeometry::for_entries(1ULL << 42)).map([](auto&&) {});
+  EXPECT_TRUE(fails(made, Code::system, "HOLDFAST_CATALOGUE"));
 }
 
 TEST(CatalogueTest, ReadersFindWhatTheWriterEntered) {

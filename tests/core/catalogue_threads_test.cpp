@@ -31,7 +31,7 @@ TEST(CatalogueThreadsTest, ReadersFindWhatStaysAndNeverHalfAnEntry) {
   // Small: readers and writer meet in every bucket, and entries lie beyond their home.
   const CatalogueGeometry geometry = CatalogueGeometry::for_entries(kKeys);
   const auto buckets = std::make_unique<CatalogueBucket[]>(geometry.buckets);
-  CatalogueWriter writer(buckets.get(), geometry);
+  CatalogueWriter writer = CatalogueWriter::create(buckets.get(), geometry).value();
   for (std::uint64_t n = 0; n < kKeys; ++n)
     if (stays(n)) {
       ASSERT_TRUE(test::good(writer.insert(key_number(n), entry_of(key_number(n), n))));
