@@ -245,7 +245,7 @@ void add_cases() {
   };
   const auto add = [](const char* prefix, const Size& size, auto prepare_case) {
     for (const Direction direction : {Direction::spill, Direction::restore}) {
-      const char* const what = direction == Direction::spill ? "spill" : "restore";
+      const char* const what = direction == Direction::spill ? "spill" : "spill_restore";
       add_case({.name = fmt::format("{}{}/{}", prefix, what, size.text),
                 .quantity = Quantity::bytes_per_s,
                 .goal = Goal::ratio_at_least(0.8),

@@ -155,7 +155,7 @@ void read_disk(Reader& reader, Costs& costs, std::uint64_t object_bytes) {
   std::vector<std::string> writes, reads;
   for (const std::string& size : sizes) {
     writes.push_back("spill/" + size);
-    reads.push_back("restore/" + size);
+    reads.push_back("spill_restore/" + size);
   }
   costs.disk_write_bytes_per_s = reader.take("disk, writing", "B/s", writes, kDiskWrite);
   costs.disk_read_bytes_per_s = reader.take("disk, reading", "B/s", reads, kDiskRead);

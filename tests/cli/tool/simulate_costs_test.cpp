@@ -16,7 +16,7 @@ constexpr const char* kMeasured =
   {"what": "get_remote/67108864", "unit": "B/s", "measured": 4e9},
   {"what": "put/1024/checksum", "unit": "B/s", "measured": 2e9},
   {"what": "put/1048576/checksum", "unit": "B/s", "measured": 8e9},
-  {"what": "restore/1MiB", "unit": "B/s", "measured": 1.5e9},
+  {"what": "spill_restore/1MiB", "unit": "B/s", "measured": 1.5e9},
   {"what": "get_local/8/verified", "error": "it failed"}]})";
 
 std::string source_of(const Costs& costs, const std::string& name) {
@@ -31,7 +31,7 @@ TEST(SimulateCosts, AreTakenFromTheFileAndTheRestIsDefault) {
   EXPECT_EQ(costs->remote_get_ns, 26000);
   EXPECT_EQ(source_of(*costs, "get through the fabric, 8 B"), "get_remote/8");
   EXPECT_EQ(costs->disk_read_bytes_per_s, 1.5e9);
-  EXPECT_EQ(source_of(*costs, "disk, reading"), "restore/1MiB");
+  EXPECT_EQ(source_of(*costs, "disk, reading"), "spill_restore/1MiB");
   EXPECT_EQ(source_of(*costs, "disk, writing"), "default");
   EXPECT_EQ(costs->work.put.of(1024), std::chrono::nanoseconds(512));
   EXPECT_EQ(costs->work.put.of(1 << 20), std::chrono::nanoseconds(131072));
