@@ -58,7 +58,7 @@ struct Large {
   std::uint64_t bytes = 0;
   double goal = 0;  ///< 0: none
   /// Gets in a round, and reads of each way. The first finds a connection that was idle while the others had
-  /// their turn, which the kernel begins slowly again: three at least, so that the median is of a warm one.
+  /// their turn, and may be slower for it: three at least, so that the median is of a warm one.
   int repeats = 3;
   std::vector<std::size_t> chunks;
   std::vector<int> depths = {1, 2, 3, 4, 8, 16};
