@@ -283,8 +283,11 @@ TEST_F(PlacementTest, WhatDoesNotFitOntoANodeLiesOnOthersAndNobodyIsKilled) {
     for (const auto& [node, count] : pages_by_node(pin->bytes())) pages[node] += count;
   }
   EXPECT_EQ(store.stats().placed_elsewhere, 0U) << "the segment has room";
+  const std::uint32_t nearest = nearest_node(poor, {poor}).value();
   EXPECT_GT(pages[static_cast<int>(poor)], 0U) << ::testing::PrintToString(pages);
-  EXPECT_GT(pages.size(), 1U) << "more than its node has: " << ::testing::PrintToString(pages);
+  EXPECT_GT(pages[static_cast<int>(nearest)], 0U) << ::testing::PrintToString(pages);
+  EXPECT_EQ(pages.size(), 2U) << "what node " << poor << " has not is on node " << nearest << ": "
+                              << ::testing::PrintToString(pages);
 }
 
 TEST_F(PlacementTest, WhatDoesNotFitAnyMoreAfterOpenLiesElsewhereAndIsSaid) {
@@ -298,13 +301,19 @@ TEST_F(PlacementTest, WhatDoesNotFitAnyMoreAfterOpenLiesElsewhereAndIsSaid) {
   ASSERT_TRUE(glutton.full());
   PutOptions options = no_wait();
   options.node = numa::NodeId{poor};
+  Where pages;
   for (std::uint64_t put = 0; put < kSegment / 1_MiB - 8; ++put) {
     const auto ref = store.put(pattern(1_MiB, put), options);
     ASSERT_TRUE(good(ref)) << put;
     kept_.push_back(*ref);
     const auto pin = store.get(*ref, kLong);
     ASSERT_TRUE(good(pin) && is_pattern(pin->bytes(), put)) << put;
+    for (const auto& [node, count] : pages_by_node(pin->bytes())) pages[node] += count;
   }
+  const std::uint32_t nearest = nearest_node(poor, {poor}).value();
+  EXPECT_GT(pages[static_cast<int>(nearest)], 0U) << ::testing::PrintToString(pages);
+  EXPECT_EQ(pages.size(), 2U) << "on node " << poor << " and the nearest, " << nearest << ": "
+                              << ::testing::PrintToString(pages);
   const numa::SegmentReport report = of_node(store, poor).segment;
   EXPECT_FALSE(report.bound);
   EXPECT_NE(report.note.find("lie on other nodes"), std::string::npos) << report.note;
