@@ -2,12 +2,14 @@
 // write, shrink or grow, whoever holds the descriptor.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "holdfast/base/file.h"
 #include "holdfast/base/result.h"
+#include "holdfast/base/units.h"
 
 namespace holdfast::numa {
 
@@ -35,6 +37,12 @@ class Mapping {
 /// hold one, puts the file there and gives back what is left on both sides. `protection`: as of mmap. Errors:
 /// system or denied, with the kernel's reason.
 Result<Mapping> map_aligned(int fd, std::uint64_t bytes, std::uint64_t alignment, int protection);
+
+/// How segments of this size are aligned in every process that maps them: large alignments within a segment
+/// then hold for addresses, too. `page`: the size of its pages.
+constexpr std::uint64_t segment_alignment(std::uint64_t bytes, std::uint64_t page) noexcept {
+  return std::max(page, bytes >= 1_GiB ? 1_GiB : bytes >= 2_MiB ? 2_MiB : page);
+}
 
 struct SealedMemory {
   File file;

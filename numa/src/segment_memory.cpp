@@ -89,8 +89,7 @@ Result<SegmentMemory> try_pages(const SegmentRequest& request, Pages pages, cons
   options.name = fmt::format("holdfast-node{}", request.node.value);
   options.bytes = align_up(request.bytes, unit);
   options.huge_page_bytes = is_reserved_kind(pages) ? unit : 0;
-  // Large alignments asked of the allocator then hold for addresses, too.
-  options.alignment = options.bytes >= k1GiB ? k1GiB : options.bytes >= k2MiB ? k2MiB : unit;
+  options.alignment = segment_alignment(options.bytes, unit);
   SegmentMemory segment;
   auto memory = make_sealed_memory(options);
   if (!memory) {

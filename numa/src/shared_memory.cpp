@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -12,14 +11,6 @@
 #include "sealed_memory.h"
 
 namespace holdfast::numa {
-namespace {
-
-/// As its owner maps a segment of this size: alignments of the owner's addresses then hold here, too.
-std::uint64_t alignment_for(std::uint64_t bytes, std::uint64_t page) {
-  return std::max(page, bytes >= 1_GiB ? 1_GiB : bytes >= 2_MiB ? 2_MiB : page);
-}
-
-}  // namespace
 
 Result<ReadOnlyMapping> ReadOnlyMapping::map(const File& file, std::uint64_t bytes) {
   constexpr std::string_view kOperation = "ReadOnlyMapping::map";
@@ -35,7 +26,7 @@ Result<ReadOnlyMapping> ReadOnlyMapping::map(const File& file, std::uint64_t byt
   // Of huge pages only whole ones can be unmapped; the block size of their file is the page size.
   const auto page = static_cast<std::uint64_t>(status.st_blksize);
   const std::uint64_t mapped = align_up(bytes, page);
-  HOLDFAST_TRY(Mapping memory, map_aligned(file.get(), mapped, alignment_for(mapped, page), PROT_READ));
+  HOLDFAST_TRY(Mapping memory, map_aligned(file.get(), mapped, segment_alignment(mapped, page), PROT_READ));
   ::madvise(memory.base(), mapped, MADV_DONTDUMP);
   ReadOnlyMapping mapping;
   mapping.base_ = memory.release();

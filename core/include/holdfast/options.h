@@ -79,8 +79,9 @@ struct StoreOptions {
   /// This member's memory: bytes (HOLDFAST_ARENA), nodes (HOLDFAST_NODES), pages (HOLDFAST_PAGES).
   numa::ArenaOptions arena;
 
-  /// Objects and names the catalogue can hold (HOLDFAST_CATALOGUE); 107 bytes of arena each, touched only as
-  /// they are used. 0: one for every 16 KiB of arena, at least 4,096. Bound: 2^32.
+  /// Objects and names the catalogue can hold (HOLDFAST_CATALOGUE); 107 bytes of arena each, and 187 of the
+  /// process's other memory, touched only as they are used. 0: one for every 16 KiB of arena, at least 4,096.
+  /// Bound: 2^32.
   std::uint64_t catalogue_entries = 0;
 
   /// libfabric provider (HOLDFAST_PROVIDER) and interface (HOLDFAST_INTERFACE); empty: the best one found.
